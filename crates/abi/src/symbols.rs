@@ -1,0 +1,58 @@
+//! Names by which compiler, libc, runtime and linker know each other. All have C linkage; those
+//! called from portable code take and return only 64-bit integers and pointers, so that no ISA's
+//! rules for narrow integers matter.
+
+/// Defined by the runtime: `i64 (i64 number, i64 a1, ..., i64 a6)`, every system call of the libc.
+/// A migration point while it blocks.
+pub const SYSCALL: &str = "__maize_syscall";
+/// Defined by the runtime: `i32`, non-zero when migration points must take their slow path. Node-local.
+pub const POLL_FLAG: &str = "__maize_poll_flag";
+/// Defined by the runtime: `void ()`, the slow path of a migration point.
+pub const POLL_SLOW: &str = "__maize_poll_slow";
+/// Defined by the runtime: `noreturn void (ptr end)`, how a save pad ends; `end` is the address after the last saved value.
+pub const PAD_DONE: &str = "__maize_pad_done";
+/// Personality of instrumented C functions; never called.
+pub const PERSONALITY: &str = "__maize_personality";
+/// Defined by the runtime: `void (ptr jmp_buf, ptr record)`. Stores the machine context of its caller
+/// and the record into the `jmp_buf`; returns once only (the second return is the record's resume clone).
+pub const SETJMP_SAVE: &str = "__maize_setjmp_save";
+/// Defined by the runtime: `void (ptr thread_pointer)`.
+pub const SET_THREAD_POINTER: &str = "__maize_set_thread_pointer";
+/// Suffix of a function's resume clone.
+pub const RESUME_SUFFIX: &str = ".resume";
+
+/// Prefix of the absolute symbol that holds a thread-local variable's offset from the thread pointer.
+/// The linker defines one for each that objects ask for.
+pub const TLS_OFFSET_PREFIX: &str = "__maize_tls_offset.";
+/// Sections of thread-local variables: initialised and zero.
+pub const TLS_DATA_SECTION: &str = ".maize.tdata";
+/// Section of thread-local variables that start as zero.
+pub const TLS_BSS_SECTION: &str = ".maize.tbss";
+/// Writable section of the runtime that belongs to the node: never moved, page-aligned by the linker.
+pub const LOCAL_SECTION: &str = ".maize.local";
+
+/// Symbols the linker defines.
+pub mod linker {
+    /// First byte of text.
+    pub const TEXT_START: &str = "__maize_text_start";
+    /// After the last byte of text.
+    pub const TEXT_END: &str = "__maize_text_end";
+    /// First byte of writable portable data (page-aligned).
+    pub const DATA_START: &str = "__maize_data_start";
+    /// After the last byte of `.bss` (page-aligned).
+    pub const DATA_END: &str = "__maize_data_end";
+    /// First byte of the node-local section (page-aligned).
+    pub const LOCAL_START: &str = "__maize_local_start";
+    /// After the last byte of the node-local section (page-aligned).
+    pub const LOCAL_END: &str = "__maize_local_end";
+    /// First byte of the TLS image.
+    pub const TLS_START: &str = "__maize_tls_start";
+    /// After the last initialised byte of the TLS image.
+    pub const TLS_FILE_END: &str = "__maize_tls_file_end";
+    /// After the last byte of the TLS image.
+    pub const TLS_END: &str = "__maize_tls_end";
+    /// Absolute: alignment of the TLS image.
+    pub const TLS_ALIGN: &str = "__maize_tls_align";
+    /// Absolute: offset of the TLS image from the thread pointer.
+    pub const TLS_OFFSET: &str = "__maize_tls_image_offset";
+}
