@@ -27,6 +27,10 @@ pub const ALIGN: u64 = 16;
 /// A record may not be larger than this, so that the runtime can check for room before it runs a pad.
 pub const MAX_SIZE: u64 = 1 << 16;
 
+/// Set in the site index of functions that call `setjmp`: the first saved value is the address of the
+/// activation's shadow frame, by which `longjmp` recognises it after a move.
+pub const OWNER_SITE: u32 = 1 << 31;
+
 /// The fixed part of a record as the runtime sees it.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]

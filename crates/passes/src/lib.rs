@@ -1,1 +1,28 @@
-//! passes
+//! IR passes that make a module migratable, and code generation for every ISA.
+//!
+//! [`compile_module`] is the way in. The passes are files of their own, numbered in pipeline order in
+//! their first line; [`pipeline`] runs them. ARCHITECTURE.md explains what they do together.
+
+mod byval;
+mod codegen;
+mod computed_goto;
+mod control_flow;
+mod error;
+mod inline_assembly;
+pub mod ir;
+mod isa;
+mod liveness;
+mod migrating;
+mod migration_points;
+pub mod pipeline;
+mod resume_clones;
+mod save_pads;
+mod setjmp;
+mod shadow_stack;
+mod thread_locals;
+mod unique_names;
+mod variadics;
+
+pub use codegen::Output;
+pub use error::PassError;
+pub use pipeline::{CompileOptions, compile_module, compile_to_assembly, instrument_to_text};

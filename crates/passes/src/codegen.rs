@@ -1,0 +1,221 @@
+//! Code generation: the same instrumented module, once per ISA.
+//!
+//! The x86-64 object carries all global variables; for the other ISAs they become declarations, so
+//! that there is one data image. Each ISA works in an LLVM context of its own, on its own thread.
+
+use crate::error::PassError;
+use crate::ir::{Linkage, Module, Place};
+use crate::isa::Target;
+use inkwell::context::Context;
+use inkwell::llvm_sys::core::LLVMDisposeMessage;
+use inkwell::llvm_sys::target_machine as machine;
+use inkwell::memory_buffer::MemoryBuffer;
+use inkwell::module::Module as InkwellModule;
+use maize_abi::Isa;
+use std::ffi::{CStr, CString};
+
+/// What code generation yields.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Output {
+    /// A relocatable ELF object.
+    Object,
+    /// Assembly text.
+    Assembly,
+}
+
+/// Generates code for one ISA from the bitcode of an instrumented module.
+///
+/// # Errors
+/// [`PassError::Llvm`].
+pub fn generate(
+    bitcode: &[u8],
+    isa: Isa,
+    optimization_level: u8,
+    output: Output,
+) -> Result<Vec<u8>, PassError> {
+    let context = Context::create();
+    let buffer = MemoryBuffer::create_from_memory_range_copy(bitcode, "unit");
+    let parsed = InkwellModule::parse_bitcode_from_buffer(&buffer, &context)
+        .map_err(|message| llvm_error("reading bitcode", isa, message.to_string()))?;
+    let module = Module::new(&parsed);
+    let target = Target::of(isa);
+    retarget(module, isa, &target).map_err(|message| llvm_error("retargeting", isa, message))?;
+    let target_machine = TargetMachine::new(isa, &target, optimization_level)?;
+    target_machine.emit(module, isa, output)
+}
+
+fn llvm_error(stage: &'static str, isa: Isa, message: String) -> PassError {
+    PassError::Llvm {
+        stage,
+        isa: isa.name(),
+        message,
+    }
+}
+
+/// Makes the module one for `isa`: triple, and no trace of the target the front end compiled for.
+fn retarget(module: Module, isa: Isa, target: &Target) -> Result<(), String> {
+    module.set_triple(target.triple);
+    if isa != Isa::X86_64 {
+        detach_data(module)?;
+    }
+    for function in module.functions() {
+        for name in [
+            "target-cpu",
+            "target-features",
+            "tune-cpu",
+            "probe-stack",
+            "stack-probe-size",
+        ] {
+            function.remove_string_attribute(name);
+        }
+        // Locals that can be reached through pointers are not on the stack that holds return addresses.
+        for name in ["ssp", "sspstrong", "sspreq"] {
+            function.remove_attribute(Place::Function, name);
+        }
+        if !function.is_declaration() && function.value().section().is_empty() {
+            function
+                .value()
+                .set_section(&format!(".text.{}", function.name()));
+        }
+    }
+    Ok(())
+}
+
+/// Turns variables into declarations of those in the x86-64 object.
+fn detach_data(module: Module) -> Result<(), String> {
+    for alias in module.aliases() {
+        if alias.aliasee().as_function().is_none() {
+            let declaration = module.declare_variable("", alias.global_type());
+            let name = alias.name();
+            alias.set_name("");
+            declaration.set_name(&name);
+            alias.replace_all_uses_with(declaration);
+            alias.set_linkage(Linkage::LLVMInternalLinkage);
+        }
+    }
+    // The C API cannot delete an alias; this drops those just made unused.
+    module.run_passes("globaldce")?;
+    for variable in module.global_variables() {
+        if variable.name().starts_with("llvm.") {
+            variable.delete_global();
+        } else if !variable.is_declaration() {
+            variable.remove_initializer();
+            variable.clear_comdat();
+            variable.set_section("");
+            variable.set_linkage(Linkage::LLVMExternalLinkage);
+            variable.set_hidden();
+        }
+    }
+    Ok(())
+}
+
+struct TargetMachine(machine::LLVMTargetMachineRef);
+
+impl TargetMachine {
+    fn new(isa: Isa, target: &Target, optimization_level: u8) -> Result<TargetMachine, PassError> {
+        target.initialize();
+        let triple = CString::new(target.triple).unwrap_or_default();
+        let level = match optimization_level {
+            0 => machine::LLVMCodeGenOptLevel::LLVMCodeGenLevelNone,
+            1 => machine::LLVMCodeGenOptLevel::LLVMCodeGenLevelLess,
+            2 => machine::LLVMCodeGenOptLevel::LLVMCodeGenLevelDefault,
+            _ => machine::LLVMCodeGenOptLevel::LLVMCodeGenLevelAggressive,
+        };
+        // SAFETY: every pointer passed is a live NUL-terminated string or an object just created;
+        // the options are disposed of once.
+        unsafe {
+            let mut found = std::ptr::null_mut();
+            let mut message = std::ptr::null_mut();
+            if machine::LLVMGetTargetFromTriple(triple.as_ptr(), &mut found, &mut message) != 0 {
+                return Err(llvm_error("target look-up", isa, take_message(message)));
+            }
+            let options = machine::LLVMCreateTargetMachineOptions();
+            let set = |setter: unsafe extern "C" fn(_, _), text: &str| {
+                let text = CString::new(text).unwrap_or_default();
+                setter(options, text.as_ptr());
+            };
+            set(machine::LLVMTargetMachineOptionsSetCPU, target.cpu);
+            set(
+                machine::LLVMTargetMachineOptionsSetFeatures,
+                target.features,
+            );
+            if !target.abi.is_empty() {
+                set(machine::LLVMTargetMachineOptionsSetABI, target.abi);
+            }
+            machine::LLVMTargetMachineOptionsSetCodeGenOptLevel(options, level);
+            machine::LLVMTargetMachineOptionsSetRelocMode(
+                options,
+                machine::LLVMRelocMode::LLVMRelocStatic,
+            );
+            machine::LLVMTargetMachineOptionsSetCodeModel(
+                options,
+                machine::LLVMCodeModel::LLVMCodeModelSmall,
+            );
+            let created =
+                machine::LLVMCreateTargetMachineWithOptions(found, triple.as_ptr(), options);
+            machine::LLVMDisposeTargetMachineOptions(options);
+            if created.is_null() {
+                return Err(llvm_error(
+                    "target set-up",
+                    isa,
+                    String::from("no target machine"),
+                ));
+            }
+            Ok(TargetMachine(created))
+        }
+    }
+
+    fn emit(&self, module: Module, isa: Isa, output: Output) -> Result<Vec<u8>, PassError> {
+        let kind = match output {
+            Output::Object => machine::LLVMCodeGenFileType::LLVMObjectFile,
+            Output::Assembly => machine::LLVMCodeGenFileType::LLVMAssemblyFile,
+        };
+        // SAFETY: module and machine are live; the buffer returned is copied and disposed of once.
+        unsafe {
+            let layout = machine::LLVMCreateTargetDataLayout(self.0);
+            inkwell::llvm_sys::target::LLVMSetModuleDataLayout(module.raw(), layout);
+            inkwell::llvm_sys::target::LLVMDisposeTargetData(layout);
+            let mut buffer = std::ptr::null_mut();
+            let mut message = std::ptr::null_mut();
+            if machine::LLVMTargetMachineEmitToMemoryBuffer(
+                self.0,
+                module.raw(),
+                kind,
+                &mut message,
+                &mut buffer,
+            ) != 0
+            {
+                return Err(llvm_error("code generation", isa, take_message(message)));
+            }
+            let start = inkwell::llvm_sys::core::LLVMGetBufferStart(buffer).cast::<u8>();
+            let bytes = std::slice::from_raw_parts(
+                start,
+                inkwell::llvm_sys::core::LLVMGetBufferSize(buffer),
+            )
+            .to_vec();
+            inkwell::llvm_sys::core::LLVMDisposeMemoryBuffer(buffer);
+            Ok(bytes)
+        }
+    }
+}
+
+impl Drop for TargetMachine {
+    fn drop(&mut self) {
+        // SAFETY: created by `new`, dropped once.
+        unsafe { machine::LLVMDisposeTargetMachine(self.0) }
+    }
+}
+
+/// # Safety
+/// `message` is null or a message LLVM allocated.
+unsafe fn take_message(message: *mut std::ffi::c_char) -> String {
+    if message.is_null() {
+        return String::from("no reason given");
+    }
+    // SAFETY: by the contract above.
+    unsafe {
+        let text = CStr::from_ptr(message).to_string_lossy().into_owned();
+        LLVMDisposeMessage(message);
+        text
+    }
+}

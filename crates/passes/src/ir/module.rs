@@ -1,0 +1,229 @@
+//! Modules: symbols, verification, pass pipelines, bitcode.
+
+use super::function::Function;
+use super::types::Type;
+use super::value::Value;
+use super::{c_string, llvm_bool};
+use inkwell::llvm_sys::analysis::{LLVMVerifierFailureAction, LLVMVerifyModule};
+use inkwell::llvm_sys::core::*;
+use inkwell::llvm_sys::error::{LLVMDisposeErrorMessage, LLVMErrorRef, LLVMGetErrorMessage};
+use inkwell::llvm_sys::prelude::*;
+use inkwell::llvm_sys::transforms::pass_builder as passes;
+use std::ffi::CStr;
+
+/// A module. It does not own the LLVM module: [`inkwell::module::Module`] does.
+#[derive(Clone, Copy)]
+pub struct Module(LLVMModuleRef);
+
+// SAFETY (whole impl): the reference is a live module owned by the caller's inkwell module.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Module {
+    /// The handle of an inkwell module.
+    pub fn new(module: &inkwell::module::Module<'_>) -> Module {
+        Module(module.as_mut_ptr())
+    }
+
+    /// The C API's reference.
+    pub fn raw(self) -> LLVMModuleRef {
+        self.0
+    }
+
+    /// The context everything of this module belongs to.
+    pub fn context(self) -> LLVMContextRef {
+        unsafe { LLVMGetModuleContext(self.0) }
+    }
+
+    /// All functions, declared and defined.
+    pub fn functions(self) -> Vec<Function> {
+        let mut functions = Vec::new();
+        unsafe {
+            let mut current = LLVMGetFirstFunction(self.0);
+            while !current.is_null() {
+                functions.push(Function(current));
+                current = LLVMGetNextFunction(current);
+            }
+        }
+        functions
+    }
+
+    /// The functions with a body.
+    pub fn definitions(self) -> Vec<Function> {
+        self.functions()
+            .into_iter()
+            .filter(|function| !function.is_declaration())
+            .collect()
+    }
+
+    /// All global variables.
+    pub fn global_variables(self) -> Vec<Value> {
+        let mut variables = Vec::new();
+        unsafe {
+            let mut current = LLVMGetFirstGlobal(self.0);
+            while !current.is_null() {
+                variables.push(Value(current));
+                current = LLVMGetNextGlobal(current);
+            }
+        }
+        variables
+    }
+
+    /// All aliases.
+    pub fn aliases(self) -> Vec<Value> {
+        let mut aliases = Vec::new();
+        unsafe {
+            let mut current = LLVMGetFirstGlobalAlias(self.0);
+            while !current.is_null() {
+                aliases.push(Value(current));
+                current = LLVMGetNextGlobalAlias(current);
+            }
+        }
+        aliases
+    }
+
+    /// Whether the module has indirect functions (ifuncs).
+    pub fn has_indirect_functions(self) -> bool {
+        unsafe { !LLVMGetFirstGlobalIFunc(self.0).is_null() }
+    }
+
+    /// The function with this name.
+    pub fn function(self, name: &str) -> Option<Function> {
+        let function = unsafe { LLVMGetNamedFunction(self.0, c_string(name).as_ptr()) };
+        (!function.is_null()).then_some(Function(function))
+    }
+
+    /// Adds a function (renamed by LLVM if the name is taken).
+    pub fn add_function(self, name: &str, ty: Type) -> Function {
+        Function(unsafe { LLVMAddFunction(self.0, c_string(name).as_ptr(), ty.0) })
+    }
+
+    /// The function with this name, declared if need be.
+    pub fn declare_function(self, name: &str, ty: Type) -> Function {
+        self.function(name)
+            .unwrap_or_else(|| self.add_function(name, ty))
+    }
+
+    /// The intrinsic with this name for these overloaded types.
+    pub fn intrinsic(self, name: &str, overloads: &[Type]) -> Function {
+        let mut raw: Vec<LLVMTypeRef> = overloads.iter().map(|ty| ty.0).collect();
+        unsafe {
+            let id = LLVMLookupIntrinsicID(name.as_ptr().cast(), name.len());
+            Function(LLVMGetIntrinsicDeclaration(
+                self.0,
+                id,
+                raw.as_mut_ptr(),
+                raw.len(),
+            ))
+        }
+    }
+
+    /// The global variable with this name, declared if need be.
+    pub fn declare_variable(self, name: &str, ty: Type) -> Value {
+        unsafe {
+            let existing = LLVMGetNamedGlobal(self.0, c_string(name).as_ptr());
+            Value(if existing.is_null() {
+                LLVMAddGlobal(self.0, ty.0, c_string(name).as_ptr())
+            } else {
+                existing
+            })
+        }
+    }
+
+    /// Module-level assembly, if any.
+    pub fn inline_assembly(self) -> String {
+        let mut length = 0;
+        unsafe {
+            let text = LLVMGetModuleInlineAsm(self.0, &mut length);
+            String::from_utf8_lossy(std::slice::from_raw_parts(text.cast::<u8>(), length))
+                .into_owned()
+        }
+    }
+
+    /// Replaces inline assembly by one with other constraints, side effects and type as before.
+    pub fn inline_assembly_like(self, original: Value, template: &str, constraints: &str) -> Value {
+        unsafe {
+            Value(LLVMGetInlineAsm(
+                LLVMGetInlineAsmFunctionType(original.0),
+                template.as_ptr().cast(),
+                template.len(),
+                constraints.as_ptr().cast(),
+                constraints.len(),
+                LLVMGetInlineAsmHasSideEffects(original.0),
+                LLVMGetInlineAsmNeedsAlignedStack(original.0),
+                LLVMGetInlineAsmDialect(original.0),
+                LLVMGetInlineAsmCanUnwind(original.0),
+            ))
+        }
+    }
+
+    /// Sets the target triple.
+    pub fn set_triple(self, triple: &str) {
+        unsafe { LLVMSetTarget(self.0, c_string(triple).as_ptr()) }
+    }
+
+    /// Runs a pipeline of LLVM's own function passes, such as `mem2reg,dce`, on one function.
+    ///
+    /// # Errors
+    /// LLVM's message, for a pipeline it does not know.
+    pub fn run_function_passes(self, function: Function, pipeline: &str) -> Result<(), String> {
+        unsafe {
+            let options = passes::LLVMCreatePassBuilderOptions();
+            let text = c_string(pipeline);
+            let error = passes::LLVMRunPassesOnFunction(
+                function.0,
+                text.as_ptr(),
+                std::ptr::null_mut(),
+                options,
+            );
+            passes::LLVMDisposePassBuilderOptions(options);
+            check(error)
+        }
+    }
+
+    /// Runs a pipeline of LLVM's own module passes, such as `globaldce`.
+    ///
+    /// # Errors
+    /// LLVM's message, for a pipeline it does not know.
+    pub fn run_passes(self, pipeline: &str) -> Result<(), String> {
+        unsafe {
+            let options = passes::LLVMCreatePassBuilderOptions();
+            let text = c_string(pipeline);
+            let error = passes::LLVMRunPasses(self.0, text.as_ptr(), std::ptr::null_mut(), options);
+            passes::LLVMDisposePassBuilderOptions(options);
+            check(error)
+        }
+    }
+
+    /// Runs LLVM's verifier.
+    ///
+    /// # Errors
+    /// The verifier's message.
+    pub fn verify(self) -> Result<(), String> {
+        let mut message = std::ptr::null_mut();
+        unsafe {
+            let action = LLVMVerifierFailureAction::LLVMReturnStatusAction;
+            let broken = LLVMVerifyModule(self.0, action, &mut message) != llvm_bool(false);
+            let text = if message.is_null() {
+                String::new()
+            } else {
+                CStr::from_ptr(message).to_string_lossy().into_owned()
+            };
+            LLVMDisposeMessage(message);
+            if broken { Err(text) } else { Ok(()) }
+        }
+    }
+}
+
+/// # Safety
+/// `error` is null or an error LLVM returned, not yet consumed.
+unsafe fn check(error: LLVMErrorRef) -> Result<(), String> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: by the contract above.
+    unsafe {
+        let message = LLVMGetErrorMessage(error);
+        let owned = CStr::from_ptr(message).to_string_lossy().into_owned();
+        LLVMDisposeErrorMessage(message);
+        Err(owned)
+    }
+}

@@ -1,0 +1,120 @@
+//! IR types.
+
+use super::value::Value;
+use inkwell::llvm_sys::LLVMTypeKind;
+use inkwell::llvm_sys::core::*;
+use inkwell::llvm_sys::prelude::*;
+use inkwell::llvm_sys::target::{
+    LLVMABIAlignmentOfType, LLVMABISizeOfType, LLVMGetModuleDataLayout,
+};
+
+/// An IR type.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Type(pub(super) LLVMTypeRef);
+
+// SAFETY (whole impl): the reference comes from a live context; the C API only reads it.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Type {
+    /// `ptr` (address space 0).
+    pub fn pointer(context: LLVMContextRef) -> Type {
+        Type(unsafe { LLVMPointerTypeInContext(context, 0) })
+    }
+
+    /// `iN`.
+    pub fn integer(context: LLVMContextRef, bits: u32) -> Type {
+        Type(unsafe { LLVMIntTypeInContext(context, bits) })
+    }
+
+    /// `void`.
+    pub fn void(context: LLVMContextRef) -> Type {
+        Type(unsafe { LLVMVoidTypeInContext(context) })
+    }
+
+    /// `[count x element]`.
+    pub fn array(element: Type, count: u64) -> Type {
+        Type(unsafe { LLVMArrayType2(element.0, count) })
+    }
+
+    /// `{ fields... }`, literal and not packed.
+    pub fn structure(context: LLVMContextRef, fields: &[Type]) -> Type {
+        let mut raw: Vec<LLVMTypeRef> = fields.iter().map(|field| field.0).collect();
+        Type(unsafe { LLVMStructTypeInContext(context, raw.as_mut_ptr(), raw.len() as u32, 0) })
+    }
+
+    /// A function type without variadic arguments.
+    pub fn function(result: Type, parameters: &[Type]) -> Type {
+        let mut raw: Vec<LLVMTypeRef> = parameters.iter().map(|parameter| parameter.0).collect();
+        Type(unsafe { LLVMFunctionType(result.0, raw.as_mut_ptr(), raw.len() as u32, 0) })
+    }
+
+    /// Which sort of type this is.
+    pub fn kind(self) -> LLVMTypeKind {
+        unsafe { LLVMGetTypeKind(self.0) }
+    }
+
+    /// Whether this is `void`.
+    pub fn is_void(self) -> bool {
+        self.kind() == LLVMTypeKind::LLVMVoidTypeKind
+    }
+
+    /// Whether a function type takes variadic arguments.
+    pub fn is_variadic(self) -> bool {
+        unsafe { LLVMIsFunctionVarArg(self.0) != 0 }
+    }
+
+    /// The result of a function type.
+    pub fn result(self) -> Type {
+        Type(unsafe { LLVMGetReturnType(self.0) })
+    }
+
+    /// The fixed parameters of a function type.
+    pub fn parameters(self) -> Vec<Type> {
+        unsafe {
+            let mut raw = vec![std::ptr::null_mut(); LLVMCountParamTypes(self.0) as usize];
+            LLVMGetParamTypes(self.0, raw.as_mut_ptr());
+            raw.into_iter().map(Type).collect()
+        }
+    }
+
+    /// Width of an integer type, bits.
+    pub fn integer_width(self) -> u32 {
+        unsafe { LLVMGetIntTypeWidth(self.0) }
+    }
+
+    /// Size in memory, bytes, under the module's data layout.
+    pub fn size(self, module: LLVMModuleRef) -> u64 {
+        unsafe { LLVMABISizeOfType(LLVMGetModuleDataLayout(module), self.0) }
+    }
+
+    /// ABI alignment, bytes, under the module's data layout.
+    pub fn alignment(self, module: LLVMModuleRef) -> u64 {
+        u64::from(unsafe { LLVMABIAlignmentOfType(LLVMGetModuleDataLayout(module), self.0) })
+    }
+
+    /// Whether values of this type can be stored to memory (not labels, tokens, metadata).
+    pub fn is_storable(self) -> bool {
+        !matches!(
+            self.kind(),
+            LLVMTypeKind::LLVMLabelTypeKind
+                | LLVMTypeKind::LLVMTokenTypeKind
+                | LLVMTypeKind::LLVMMetadataTypeKind
+                | LLVMTypeKind::LLVMVoidTypeKind
+                | LLVMTypeKind::LLVMFunctionTypeKind
+        )
+    }
+
+    /// The integer constant `value` of this type.
+    pub fn constant(self, value: u64) -> Value {
+        Value(unsafe { LLVMConstInt(self.0, value, 0) })
+    }
+
+    /// The zero or null value of this type.
+    pub fn zero(self) -> Value {
+        Value(unsafe { LLVMConstNull(self.0) })
+    }
+
+    /// `poison` of this type.
+    pub fn poison(self) -> Value {
+        Value(unsafe { LLVMGetPoison(self.0) })
+    }
+}

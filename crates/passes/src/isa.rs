@@ -1,0 +1,84 @@
+//! What LLVM must be told about each ISA. A new ISA is one more constant here.
+
+use inkwell::llvm_sys::target;
+use maize_abi::Isa;
+
+/// One ISA as LLVM names it.
+pub struct Target {
+    /// Target triple.
+    pub triple: &'static str,
+    /// Baseline processor.
+    pub cpu: &'static str,
+    /// Features beyond the processor's.
+    pub features: &'static str,
+    /// Name of the ABI where the triple leaves a choice.
+    pub abi: &'static str,
+    initialize: fn(),
+}
+
+impl Target {
+    /// The constants of an ISA.
+    pub fn of(isa: Isa) -> Target {
+        match isa {
+            Isa::X86_64 => Target {
+                triple: "x86_64-unknown-linux-musl",
+                cpu: "x86-64",
+                features: "",
+                abi: "",
+                initialize: x86_64,
+            },
+            Isa::Aarch64 => Target {
+                triple: "aarch64-unknown-linux-musl",
+                cpu: "generic",
+                features: "+neon,+fp-armv8",
+                abi: "",
+                initialize: aarch64,
+            },
+            Isa::Riscv64 => Target {
+                triple: "riscv64-unknown-linux-musl",
+                cpu: "generic-rv64",
+                features: "+m,+a,+f,+d,+c",
+                abi: "lp64d",
+                initialize: riscv64,
+            },
+        }
+    }
+
+    /// Registers the back end with LLVM; may be called any number of times.
+    pub fn initialize(&self) {
+        (self.initialize)();
+    }
+}
+
+fn x86_64() {
+    // SAFETY: registration is idempotent and guarded by LLVM.
+    unsafe {
+        target::LLVMInitializeX86TargetInfo();
+        target::LLVMInitializeX86Target();
+        target::LLVMInitializeX86TargetMC();
+        target::LLVMInitializeX86AsmPrinter();
+        target::LLVMInitializeX86AsmParser();
+    }
+}
+
+fn aarch64() {
+    // SAFETY: registration is idempotent and guarded by LLVM.
+    unsafe {
+        target::LLVMInitializeAArch64TargetInfo();
+        target::LLVMInitializeAArch64Target();
+        target::LLVMInitializeAArch64TargetMC();
+        target::LLVMInitializeAArch64AsmPrinter();
+        target::LLVMInitializeAArch64AsmParser();
+    }
+}
+
+fn riscv64() {
+    // SAFETY: registration is idempotent and guarded by LLVM.
+    unsafe {
+        target::LLVMInitializeRISCVTargetInfo();
+        target::LLVMInitializeRISCVTarget();
+        target::LLVMInitializeRISCVTargetMC();
+        target::LLVMInitializeRISCVAsmPrinter();
+        target::LLVMInitializeRISCVAsmParser();
+    }
+}

@@ -1,0 +1,242 @@
+//! Pass 11: the resume clone of each function that can be suspended.
+//!
+//! `f.resume(record)` continues an activation of `f` from its record: it switches on the site, reloads the live
+//! values, runs the record of the inner activation in place of the original call, and goes on in a
+//! copy of `f`'s body.
+//!
+//! The live values are first demoted to stack slots in the copy, so that entering it in the middle needs no SSA
+//! repair by hand; `mem2reg` then promotes them again.
+
+use crate::error::PassError;
+use crate::ir::{Block, Builder, Function, Module, Opcode, Place, Type, Value, clone_into};
+use crate::save_pads::{Site, alignment_at};
+use maize_abi::record;
+use std::collections::{HashMap, HashSet};
+
+/// Adds the resume clone, without a body, of `function`.
+pub fn declare(module: Module, function: Function, name: &str) -> Function {
+    let ty = Type::function(
+        function.function_type().result(),
+        &[Type::pointer(module.context())],
+    );
+    let clone = module.add_function(name, ty);
+    for attribute in function.attributes(Place::Result) {
+        clone.add_attribute(Place::Result, attribute);
+    }
+    clone
+}
+
+/// Fills in the resume clone of `function`, whose sites are final.
+///
+/// # Errors
+/// None today; the signature is that of every pass.
+pub fn run(
+    module: Module,
+    function: Function,
+    clone: Function,
+    sites: &[Site],
+) -> Result<(), PassError> {
+    let context = module.context();
+    if let Some(personality) = function.personality() {
+        clone.set_personality(personality);
+    }
+    let entry = clone.append_block("");
+    let mut copies: HashMap<Value, Value> = HashMap::new();
+    for parameter in function.parameters() {
+        copies.insert(parameter, parameter.ty().poison());
+    }
+    let blocks = clone_into(function, clone, &mut copies);
+
+    let slots = demote(&Demotion {
+        entry,
+        function,
+        sites,
+        copies: &copies,
+    });
+    let record = clone.parameters()[0];
+    let int32 = Type::integer(context, 32);
+    let builder = Builder::at_end(entry);
+    let number = builder.load(int32, builder.offset_by(record, record::SITE as i64), 4);
+    let impossible = clone.append_block("");
+    Builder::at_end(impossible).unreachable();
+    let switch = builder.switch(number, impossible, sites.len() as u32);
+    let body = CloneBody {
+        module,
+        clone,
+        record,
+        slots,
+        copies,
+        blocks,
+    };
+    for site in sites {
+        switch.add_case(int32.constant(u64::from(site.number)), body.resume_at(site));
+    }
+    // Within a run of code setjmp returns 0; other values come through records.
+    for marker in sites
+        .iter()
+        .filter(|site| site.is_setjmp)
+        .flat_map(|site| [site.call, body.copies[&site.call]])
+    {
+        marker.replace_all_uses_with(marker.ty().zero());
+        marker.erase();
+    }
+    Ok(())
+}
+
+/// The copied body and what it was copied with.
+struct CloneBody {
+    module: Module,
+    clone: Function,
+    record: Value,
+    slots: HashMap<Value, Value>,
+    copies: HashMap<Value, Value>,
+    blocks: HashMap<Block, Block>,
+}
+
+struct Demotion<'a> {
+    entry: Block,
+    function: Function,
+    sites: &'a [Site],
+    copies: &'a HashMap<Value, Value>,
+}
+
+/// Gives each value that is live at some site, and each site's result, a stack slot in the clone's
+/// entry; definitions store to it and uses load from it. Returns the slots by original value.
+fn demote(demotion: &Demotion<'_>) -> HashMap<Value, Value> {
+    let Demotion {
+        entry,
+        function,
+        sites,
+        copies,
+    } = demotion;
+    let results = sites
+        .iter()
+        .map(|site| site.call)
+        .filter(|call| call.ty().is_storable());
+    let live: Vec<Value> = sites
+        .iter()
+        .flat_map(|site| site.live.iter().map(|&(value, _)| value))
+        .chain(results)
+        .collect();
+    let builder = Builder::at_end(*entry);
+    let mut slots = HashMap::new();
+    for value in live {
+        slots
+            .entry(value)
+            .or_insert_with(|| builder.alloca(value.ty(), record::ALIGN));
+    }
+    // Uses first, while originals and copies still correspond one to one.
+    for instruction in function.instructions() {
+        let copy = copies[&instruction];
+        if instruction.is(Opcode::LLVMPHI) {
+            demote_phi_uses(instruction, copy, &slots);
+            continue;
+        }
+        for (index, operand) in instruction.operands().into_iter().enumerate() {
+            if let Some(&slot) = slots.get(&operand) {
+                let load = Builder::before(copy).load(operand.ty(), slot, record::ALIGN);
+                copy.set_operand(index as u32, load);
+            }
+        }
+    }
+    let calls: HashSet<Value> = sites.iter().map(|site| site.call).collect();
+    for (&value, &slot) in &slots {
+        // Parameters arrive by records only; results are stored on the edge from the call, by `resume_at`.
+        if value.is_argument() || calls.contains(&value) {
+            continue;
+        }
+        let copy = copies[&value];
+        let place = if value.is(Opcode::LLVMPHI) {
+            copy.block().first_insertion_point()
+        } else {
+            copy.next()
+        };
+        if let Some(place) = place {
+            Builder::before(place).store(copy, slot, record::ALIGN);
+        }
+    }
+    slots
+}
+
+/// A phi's operand is loaded at the end of the predecessor it comes from.
+fn demote_phi_uses(original: Value, copy: Value, slots: &HashMap<Value, Value>) {
+    let mut loaded: HashMap<(Value, Block), Value> = HashMap::new();
+    let pairs = original.incoming().into_iter().zip(copy.incoming());
+    for (index, ((value, _), (_, predecessor))) in pairs.enumerate() {
+        let Some(&slot) = slots.get(&value) else {
+            continue;
+        };
+        let Some(terminator) = predecessor.terminator() else {
+            continue;
+        };
+        // Two edges from one predecessor must bring the same value.
+        let load = *loaded
+            .entry((value, predecessor))
+            .or_insert_with(|| Builder::before(terminator).load(value.ty(), slot, record::ALIGN));
+        copy.set_operand(index as u32, load);
+    }
+}
+
+impl CloneBody {
+    /// The block that continues the activation from a record of `site`.
+    fn resume_at(&self, site: &Site) -> Block {
+        let CloneBody {
+            module,
+            clone,
+            record,
+            slots,
+            copies,
+            blocks,
+        } = self;
+        let context = module.context();
+        let pointer = Type::pointer(context);
+        let call = copies[&site.call];
+        let next = blocks[&site.next];
+        let target = clone.append_block("");
+        let builder = Builder::at_end(target);
+        for &(value, offset) in &site.live {
+            let loaded = builder.load(
+                value.ty(),
+                builder.offset_by(*record, offset as i64),
+                alignment_at(offset),
+            );
+            builder.store(loaded, slots[&value], record::ALIGN);
+        }
+        let inner = builder.load(pointer, builder.offset_by(*record, record::INNER as i64), 8);
+        let continuation =
+            builder.load(pointer, builder.offset_by(inner, record::RESUME as i64), 8);
+        let ty = Type::function(call.ty(), &[pointer]);
+
+        // Both ways to get past the call store the result, if any, on their own edge.
+        let arrived = clone.append_block("");
+        let result = if site.is_setjmp {
+            // What continues a setjmp only hands over longjmp's value; it is never suspended itself.
+            let result = builder.call(ty, continuation, &[inner]);
+            builder.branch(arrived);
+            result
+        } else {
+            builder.invoke(ty, continuation, &[inner], arrived, blocks[&site.pad])
+        };
+        let result_slot = slots.get(&site.call);
+        let edge = Builder::at_end(arrived);
+        if let Some(&slot) = result_slot {
+            edge.store(result, slot, record::ALIGN);
+        }
+        edge.branch(next);
+
+        if let Some(&slot) = result_slot {
+            if site.is_setjmp {
+                if let Some(terminator) = call.block().terminator() {
+                    Builder::before(terminator).store(call, slot, record::ALIGN);
+                }
+            } else {
+                let returned = clone.append_block("");
+                let edge = Builder::at_end(returned);
+                edge.store(call, slot, record::ALIGN);
+                edge.branch(next);
+                call.set_successor(0, returned);
+            }
+        }
+        target
+    }
+}

@@ -1,0 +1,75 @@
+//! Pass 7: calls of `setjmp` and its variants become one marker that later passes understand.
+//!
+//! A `setjmp` is a site like any call: its record is written, inline, when it is called, and `longjmp`
+//! runs that record's resume clone in place of the frame. So `setjmp` returns once in the function proper, with 0,
+//! and for the second time only in the clone. This pass replaces the call by [`MARKER`]; the save-pads pass
+//! gives it its record. `sigsetjmp` keeps the signal mask through a function of the libc.
+
+use crate::error::PassError;
+use crate::ir::{Builder, Function, Module, Opcode, Type, Value};
+
+/// `i32 (ptr jmp_buf)`: stands for a `setjmp` until its record is known.
+pub const MARKER: &str = "__maize.setjmp";
+/// `void (ptr jmp_buf, i32 save_mask)`, in the libc: keeps the signal mask in the `jmp_buf`.
+const SAVE_MASK: &str = "__maize_sigsetjmp_save";
+
+/// Replaces calls of `setjmp` and its variants.
+///
+/// # Errors
+/// [`PassError::Unsupported`] for a `setjmp` called through an invoke.
+pub fn run(module: Module) -> Result<(), PassError> {
+    for name in ["setjmp", "_setjmp", "sigsetjmp", "__sigsetjmp"] {
+        let Some(function) = module
+            .function(name)
+            .filter(|function| function.is_declaration())
+        else {
+            continue;
+        };
+        for user in function.value().users() {
+            if !user.is_instruction() || !user.is_call_site() || user.callee() != function.value() {
+                continue;
+            }
+            if user.is(Opcode::LLVMInvoke) {
+                return Err(PassError::Unsupported {
+                    function: user.block().function().name(),
+                    what: String::from("setjmp within a try block"),
+                    remedy: "use exceptions instead",
+                    location: user.source_location(),
+                });
+            }
+            lower(module, user);
+        }
+    }
+    Ok(())
+}
+
+/// Whether `function` contains a marker.
+pub fn is_used_in(module: Module, function: Function) -> bool {
+    module.function(MARKER).is_some_and(|marker| {
+        marker
+            .value()
+            .users()
+            .into_iter()
+            .any(|user| user.is_instruction() && user.block().function() == function)
+    })
+}
+
+fn lower(module: Module, call: Value) {
+    let context = module.context();
+    let (pointer, int32) = (Type::pointer(context), Type::integer(context, 32));
+    let marker_type = Type::function(int32, &[pointer]);
+    let marker_function = module.declare_function(MARKER, marker_type);
+    let arguments = call.arguments();
+    let builder = Builder::before(call);
+    if let &[buffer, save_mask] = &arguments[..] {
+        let ty = Type::function(Type::void(context), &[pointer, int32]);
+        let save = module.declare_function(SAVE_MASK, ty);
+        builder
+            .call(ty, save.value(), &[buffer, save_mask])
+            .copy_debug_location(call);
+    }
+    let marker = builder.call(marker_type, marker_function.value(), &arguments[..1]);
+    marker.copy_debug_location(call);
+    call.replace_all_uses_with(marker);
+    call.erase();
+}

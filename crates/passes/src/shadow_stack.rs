@@ -1,0 +1,259 @@
+//! Pass 9: locals whose address is taken move to the shadow stack.
+//!
+//! What is left of allocas after optimisation is memory the program can point to. In functions that
+//! can be suspended it is moved to a portable stack, as SafeStack does (Kuznetsov et al., OSDI 2014), so that the machine stack
+//! holds only SSA values and return addresses, and pointers to locals stay valid on every ISA.
+//! Functions that never reach a migration point keep their allocas.
+//!
+//! ```text
+//! entry:  %old = load ptr, (thread pointer + 8) ; %base = %old - size ; store %base, (thread pointer + 8)
+//! return: store (%base + size), (thread pointer + 8)
+//! ```
+
+use crate::error::PassError;
+use crate::ir::{Builder, Function, Module, Opcode, Type, Value};
+use crate::migrating::{Migrating, stays_tail_call};
+use maize_abi::layout::thread::SHADOW_STACK;
+use std::collections::HashMap;
+
+const STACK_ALIGNMENT: u64 = 16;
+
+/// The shadow frame of one function.
+pub struct ShadowFrame {
+    /// Address of the frame: the lowest address of its locals.
+    pub base: Value,
+    /// The instructions whose last operand is the frame's size, negated or not.
+    sized: Vec<(Value, bool)>,
+    size: u64,
+    module: Module,
+}
+
+impl ShadowFrame {
+    /// Makes the frame `bytes` larger and returns the offset from `base` of the new room, 16-byte aligned.
+    pub fn extend(&mut self, bytes: u64) -> u64 {
+        let offset = self.size;
+        self.size += bytes.next_multiple_of(STACK_ALIGNMENT);
+        let int64 = Type::integer(self.module.context(), 64);
+        for &(instruction, negative) in &self.sized {
+            let size = if negative {
+                self.size.wrapping_neg()
+            } else {
+                self.size
+            };
+            instruction.set_operand(1, int64.constant(size));
+        }
+        offset
+    }
+}
+
+/// Moves locals of every function that can be suspended, and gives those that `needs_frame` a frame in any case.
+///
+/// # Errors
+/// None today; the signature is that of every pass.
+pub fn run(
+    module: Module,
+    migrating: &Migrating<'_>,
+    needs_frame: impl Fn(Function) -> bool,
+) -> Result<HashMap<Function, ShadowFrame>, PassError> {
+    let mut frames = HashMap::new();
+    for function in module.definitions() {
+        if !migrating.function(function) {
+            continue;
+        }
+        let instructions = function.instructions();
+        let allocas: Vec<Value> = instructions
+            .iter()
+            .copied()
+            .filter(|value| value.is(Opcode::LLVMAlloca))
+            .collect();
+        if allocas.is_empty() && !needs_frame(function) {
+            continue;
+        }
+        frames.insert(function, move_locals(module, function, &allocas));
+    }
+    Ok(frames)
+}
+
+fn move_locals(module: Module, function: Function, allocas: &[Value]) -> ShadowFrame {
+    for &alloca in allocas {
+        remove_lifetime_markers(alloca);
+    }
+    let entry = function.entry();
+    let is_static = |alloca: &Value| {
+        alloca.block() == entry && alloca.operand(0).as_constant_integer().is_some()
+    };
+    let (mut fixed, dynamic): (Vec<Value>, Vec<Value>) =
+        allocas.iter().copied().partition(is_static);
+    fixed.sort_by_key(|alloca| std::cmp::Reverse(alloca.alignment()));
+
+    let mut size = 0;
+    let mut offsets = Vec::new();
+    for alloca in &fixed {
+        size = u64::next_multiple_of(size, alloca.alignment().max(1));
+        offsets.push(size);
+        size += allocation_size(module, *alloca).unwrap_or(0);
+    }
+    let size = size.next_multiple_of(STACK_ALIGNMENT);
+    let alignment = fixed.first().map_or(STACK_ALIGNMENT, |alloca| {
+        alloca.alignment().max(STACK_ALIGNMENT)
+    });
+
+    let frame = open_frame(module, function, size, alignment);
+    for (alloca, offset) in fixed.into_iter().zip(offsets) {
+        address_at_uses(alloca, frame.base, offset);
+        alloca.erase();
+    }
+    for alloca in dynamic {
+        allocate_dynamically(module, alloca);
+    }
+    lower_stack_saves(module, function);
+    frame
+}
+
+/// Computes the address anew at each use, where it folds into the addressing mode as a frame index
+/// would; computed once it would be one more value to keep in a register and in every record.
+fn address_at_uses(alloca: Value, base: Value, offset: u64) {
+    for user in alloca.users() {
+        let incoming = if user.is(Opcode::LLVMPHI) {
+            user.incoming()
+        } else {
+            Vec::new()
+        };
+        for (index, operand) in user.operands().into_iter().enumerate() {
+            if operand != alloca {
+                continue;
+            }
+            let place = incoming
+                .get(index)
+                .and_then(|(_, predecessor)| predecessor.terminator())
+                .unwrap_or(user);
+            user.set_operand(
+                index as u32,
+                Builder::before(place).offset_by(base, offset as i64),
+            );
+        }
+    }
+}
+
+/// Inserts prologue and epilogues.
+fn open_frame(module: Module, function: Function, size: u64, alignment: u64) -> ShadowFrame {
+    let context = module.context();
+    let int64 = Type::integer(context, 64);
+    let pointer = Type::pointer(context);
+    let mut sized = Vec::new();
+
+    let Some(first) = function.entry().first_insertion_point() else {
+        unreachable!("a block of a verified function has a terminator")
+    };
+    let builder = Builder::before(first);
+    let slot = stack_pointer_slot(module, &builder);
+    let old = builder.load(pointer, slot, 8);
+    let mut base = builder.offset(old, int64.constant(size.wrapping_neg()));
+    sized.push((base, true));
+    if alignment > STACK_ALIGNMENT {
+        let mask = module.intrinsic("llvm.ptrmask", &[pointer, int64]);
+        base = builder.call(
+            mask.function_type(),
+            mask.value(),
+            &[base, int64.constant(alignment.wrapping_neg())],
+        );
+    }
+    builder.store(base, slot, 8);
+
+    for block in function.blocks() {
+        let Some(terminator) = block
+            .terminator()
+            .filter(|terminator| terminator.is(Opcode::LLVMRet))
+        else {
+            continue;
+        };
+        // A call that stays a tail call leaves nothing to run after it, so the frame closes before it.
+        let place = terminator
+            .previous()
+            .filter(|&call| call.is_call_site() && stays_tail_call(call))
+            .unwrap_or(terminator);
+        let builder = Builder::before(place);
+        let slot = stack_pointer_slot(module, &builder);
+        let top = if alignment > STACK_ALIGNMENT {
+            old
+        } else {
+            let top = builder.offset(base, int64.constant(size));
+            sized.push((top, false));
+            top
+        };
+        builder.store(top, slot, 8);
+    }
+    ShadowFrame {
+        base,
+        sized,
+        size,
+        module,
+    }
+}
+
+/// The address of this thread's shadow stack pointer.
+fn stack_pointer_slot(module: Module, builder: &Builder) -> Value {
+    let thread_pointer =
+        module.intrinsic("llvm.thread.pointer", &[Type::pointer(module.context())]);
+    let base = builder.call(thread_pointer.function_type(), thread_pointer.value(), &[]);
+    builder.offset_by(base, SHADOW_STACK as i64)
+}
+
+fn allocation_size(module: Module, alloca: Value) -> Option<u64> {
+    let count = alloca.operand(0).as_constant_integer()?;
+    Some(alloca.allocated_type().size(module.raw()) * count)
+}
+
+fn allocate_dynamically(module: Module, alloca: Value) {
+    let context = module.context();
+    let int64 = Type::integer(context, 64);
+    let pointer = Type::pointer(context);
+    let builder = Builder::before(alloca);
+    let slot = stack_pointer_slot(module, &builder);
+    let old = builder.load(pointer, slot, 8);
+    let count = builder.integer_cast(alloca.operand(0), int64);
+    let bytes = builder.mul(
+        count,
+        int64.constant(alloca.allocated_type().size(module.raw())),
+    );
+    let lowered = builder.sub(builder.pointer_to_integer(old, int64), bytes);
+    let alignment = alloca.alignment().max(STACK_ALIGNMENT);
+    let aligned = builder.and(lowered, int64.constant(alignment.wrapping_neg()));
+    let address = builder.integer_to_pointer(aligned, pointer);
+    builder.store(address, slot, 8);
+    alloca.replace_all_uses_with(address);
+    alloca.erase();
+}
+
+fn lower_stack_saves(module: Module, function: Function) {
+    let pointer = Type::pointer(module.context());
+    for instruction in function.instructions() {
+        let Some(name) = instruction.intrinsic_name() else {
+            continue;
+        };
+        if name.starts_with("llvm.stacksave") {
+            let builder = Builder::before(instruction);
+            let slot = stack_pointer_slot(module, &builder);
+            instruction.replace_all_uses_with(builder.load(pointer, slot, 8));
+            instruction.erase();
+        } else if name.starts_with("llvm.stackrestore") {
+            let builder = Builder::before(instruction);
+            let slot = stack_pointer_slot(module, &builder);
+            builder.store(instruction.arguments()[0], slot, 8);
+            instruction.erase();
+        }
+    }
+}
+
+/// Lifetime markers may name allocas only.
+fn remove_lifetime_markers(alloca: Value) {
+    for user in alloca.users() {
+        if user.is_instruction()
+            && user
+                .intrinsic_name()
+                .is_some_and(|name| name.starts_with("llvm.lifetime."))
+        {
+            user.erase();
+        }
+    }
+}
