@@ -1,2 +1,148 @@
-//! Messages between a host process (the runtime in a running program) and the node that started it.
-//! docs/protocol.md gives them byte by byte.
+//! Messages between a host process (the runtime in a running program) and the node that started it,
+//! and between the two host processes of a move. docs/protocol.md explains the exchange.
+//!
+//! All sockets are `SOCK_SEQPACKET` Unix sockets; each packet is one [`Message`], little-endian.
+//! Descriptors travel as `SCM_RIGHTS`.
+
+/// Version of these messages. Either side refuses any other.
+pub const VERSION: u32 = 1;
+
+/// Environment variable that names the control socket's descriptor. The runtime removes it.
+pub const DESCRIPTOR_VARIABLE: &str = "MAIZE_CONTROL_FD";
+
+/// The signal by which a node draws a host process's attention to its control socket. Ignored by
+/// default, so a process that has not set up its handler yet is not harmed; Linux number, the same on every ISA.
+pub const ATTENTION_SIGNAL: i32 = 23; // SIGURG
+
+/// Bytes of text in a message.
+pub const TEXT_SIZE: usize = 184;
+
+/// One packet.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Message {
+    /// One of [`Kind`].
+    pub kind: u32,
+    /// [`VERSION`].
+    pub version: u32,
+    /// Numbers; which, the kind says.
+    pub values: [u64; 8],
+    /// A reason for people, UTF-8, zero-padded.
+    pub text: [u8; TEXT_SIZE],
+}
+
+/// What a message says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Kind {
+    /// Node to host, first of all: run the program from its start.
+    Run = 1,
+    /// Node to host, first of all: wait for a program to arrive.
+    Receive = 2,
+    /// Node to source, with the transfer socket: move the program to the process at its other end.
+    Move = 3,
+    /// Node to destination, with the transfer socket.
+    Accept = 4,
+    /// Host to node: set up and waiting.
+    Ready = 16,
+    /// Source to node: the program has left; `[frames, record bytes, capture ns, bytes moved]`. The source exits.
+    Departed = 17,
+    /// Destination to node: the program runs; `[resume ns, pause ns]`.
+    Arrived = 18,
+    /// Source to node: the program stays for the reason in `text` and runs on.
+    Stayed = 19,
+    /// Source to destination: what follows, `[record address, thread pointer, regions, runs, descriptors, start time ns, memory bytes, shadow stack]`,
+    /// with the memory file as descriptor.
+    State = 32,
+    /// Source to destination: descriptors, numbers in `values` (at most 8 to a message).
+    Descriptors = 33,
+    /// Destination to source: everything is in place.
+    Restored = 34,
+    /// Source to destination: run; the source will not.
+    Commit = 35,
+    /// Destination to source: it cannot be done, for the reason in `text`.
+    Refused = 36,
+}
+
+impl Kind {
+    /// The kind with this number.
+    pub const fn from_number(number: u32) -> Option<Kind> {
+        Some(match number {
+            1 => Kind::Run,
+            2 => Kind::Receive,
+            3 => Kind::Move,
+            4 => Kind::Accept,
+            16 => Kind::Ready,
+            17 => Kind::Departed,
+            18 => Kind::Arrived,
+            19 => Kind::Stayed,
+            32 => Kind::State,
+            33 => Kind::Descriptors,
+            34 => Kind::Restored,
+            35 => Kind::Commit,
+            36 => Kind::Refused,
+            _ => return None,
+        })
+    }
+}
+
+impl Message {
+    /// A message without text.
+    pub const fn new(kind: Kind, values: [u64; 8]) -> Message {
+        Message { kind: kind as u32, version: VERSION, values, text: [0; TEXT_SIZE] }
+    }
+
+    /// A message with a reason, cut to what fits.
+    pub fn with_text(kind: Kind, text: &str) -> Message {
+        let mut message = Message::new(kind, [0; 8]);
+        for (to, from) in message.text.iter_mut().zip(text.bytes()) {
+            *to = from;
+        }
+        message
+    }
+
+    /// The kind, if message and version are known.
+    pub const fn kind(&self) -> Option<Kind> {
+        if self.version == VERSION { Kind::from_number(self.kind) } else { None }
+    }
+
+    /// The text without its padding.
+    pub fn text(&self) -> &str {
+        let end = self.text.iter().position(|&byte| byte == 0).unwrap_or(TEXT_SIZE);
+        let text = self.text.get(..end).unwrap_or_default();
+        match core::str::from_utf8(text) {
+            Ok(text) => text,
+            // A cut may have split a character.
+            Err(error) => core::str::from_utf8(text.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default(),
+        }
+    }
+
+    /// The packet's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        // SAFETY: the structure is plain old data without padding (4 + 4 + 64 + 184 bytes, 8-aligned).
+        unsafe { core::slice::from_raw_parts(core::ptr::from_ref(self).cast(), size_of::<Message>()) }
+    }
+
+    /// The message in a packet of the right size.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Message> {
+        if bytes.len() != size_of::<Message>() {
+            return None;
+        }
+        // SAFETY: every bit pattern is a valid Message, and the length was checked.
+        Some(unsafe { core::ptr::read_unaligned(bytes.as_ptr().cast()) })
+    }
+}
+
+const _: () = assert!(size_of::<Message>() == 256);
+
+/// One run of pages in the memory file of a move.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Run {
+    /// Address of the first byte.
+    pub address: u64,
+    /// Bytes.
+    pub length: u64,
+    /// Where in the memory file the run's content starts.
+    pub offset: u64,
+}

@@ -1,1 +1,16 @@
-//! node
+//! Hosts and the programs that move between them.
+//!
+//! [`run`] runs a program on one machine: on one ISA, or moving round several while it runs. Each
+//! host is a process of its own, native or under qemu-user; the runtime inside does the moving
+//! ([`maize_abi::control`] is the language spoken with it).
+
+mod error;
+mod host;
+mod plan;
+mod report;
+mod supervisor;
+
+pub use error::RunError;
+pub use plan::HopPlan;
+pub use report::{Exit, Migration, Report, Stay};
+pub use supervisor::{Event, RunOptions, run};

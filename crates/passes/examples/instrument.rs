@@ -13,9 +13,7 @@ fn main() {
         non_migrating: Default::default(),
     };
     let text = match arguments.get(3) {
-        Some(isa) => {
-            compile_to_assembly(&source, &options, maize_abi::Isa::from_name(isa).unwrap())
-        }
+        Some(isa) => compile_to_assembly(&source, &options, maize_abi::Isa::from_name(isa).unwrap()),
         None => instrument_to_text(&source, &options),
     };
     match text {

@@ -27,12 +27,7 @@ pub enum Output {
 ///
 /// # Errors
 /// [`PassError::Llvm`].
-pub fn generate(
-    bitcode: &[u8],
-    isa: Isa,
-    optimization_level: u8,
-    output: Output,
-) -> Result<Vec<u8>, PassError> {
+pub fn generate(bitcode: &[u8], isa: Isa, optimization_level: u8, output: Output) -> Result<Vec<u8>, PassError> {
     let context = Context::create();
     let buffer = MemoryBuffer::create_from_memory_range_copy(bitcode, "unit");
     let parsed = InkwellModule::parse_bitcode_from_buffer(&buffer, &context)
@@ -45,11 +40,7 @@ pub fn generate(
 }
 
 fn llvm_error(stage: &'static str, isa: Isa, message: String) -> PassError {
-    PassError::Llvm {
-        stage,
-        isa: isa.name(),
-        message,
-    }
+    PassError::Llvm { stage, isa: isa.name(), message }
 }
 
 /// Makes the module one for `isa`: triple, and no trace of the target the front end compiled for.
@@ -59,13 +50,7 @@ fn retarget(module: Module, isa: Isa, target: &Target) -> Result<(), String> {
         detach_data(module)?;
     }
     for function in module.functions() {
-        for name in [
-            "target-cpu",
-            "target-features",
-            "tune-cpu",
-            "probe-stack",
-            "stack-probe-size",
-        ] {
+        for name in ["target-cpu", "target-features", "tune-cpu", "probe-stack", "stack-probe-size"] {
             function.remove_string_attribute(name);
         }
         // Locals that can be reached through pointers are not on the stack that holds return addresses.
@@ -73,9 +58,7 @@ fn retarget(module: Module, isa: Isa, target: &Target) -> Result<(), String> {
             function.remove_attribute(Place::Function, name);
         }
         if !function.is_declaration() && function.value().section().is_empty() {
-            function
-                .value()
-                .set_section(&format!(".text.{}", function.name()));
+            function.value().set_section(&format!(".text.{}", function.name()));
         }
     }
     Ok(())
@@ -135,31 +118,17 @@ impl TargetMachine {
                 setter(options, text.as_ptr());
             };
             set(machine::LLVMTargetMachineOptionsSetCPU, target.cpu);
-            set(
-                machine::LLVMTargetMachineOptionsSetFeatures,
-                target.features,
-            );
+            set(machine::LLVMTargetMachineOptionsSetFeatures, target.features);
             if !target.abi.is_empty() {
                 set(machine::LLVMTargetMachineOptionsSetABI, target.abi);
             }
             machine::LLVMTargetMachineOptionsSetCodeGenOptLevel(options, level);
-            machine::LLVMTargetMachineOptionsSetRelocMode(
-                options,
-                machine::LLVMRelocMode::LLVMRelocStatic,
-            );
-            machine::LLVMTargetMachineOptionsSetCodeModel(
-                options,
-                machine::LLVMCodeModel::LLVMCodeModelSmall,
-            );
-            let created =
-                machine::LLVMCreateTargetMachineWithOptions(found, triple.as_ptr(), options);
+            machine::LLVMTargetMachineOptionsSetRelocMode(options, machine::LLVMRelocMode::LLVMRelocStatic);
+            machine::LLVMTargetMachineOptionsSetCodeModel(options, machine::LLVMCodeModel::LLVMCodeModelSmall);
+            let created = machine::LLVMCreateTargetMachineWithOptions(found, triple.as_ptr(), options);
             machine::LLVMDisposeTargetMachineOptions(options);
             if created.is_null() {
-                return Err(llvm_error(
-                    "target set-up",
-                    isa,
-                    String::from("no target machine"),
-                ));
+                return Err(llvm_error("target set-up", isa, String::from("no target machine")));
             }
             Ok(TargetMachine(created))
         }
@@ -177,22 +146,12 @@ impl TargetMachine {
             inkwell::llvm_sys::target::LLVMDisposeTargetData(layout);
             let mut buffer = std::ptr::null_mut();
             let mut message = std::ptr::null_mut();
-            if machine::LLVMTargetMachineEmitToMemoryBuffer(
-                self.0,
-                module.raw(),
-                kind,
-                &mut message,
-                &mut buffer,
-            ) != 0
+            if machine::LLVMTargetMachineEmitToMemoryBuffer(self.0, module.raw(), kind, &mut message, &mut buffer) != 0
             {
                 return Err(llvm_error("code generation", isa, take_message(message)));
             }
             let start = inkwell::llvm_sys::core::LLVMGetBufferStart(buffer).cast::<u8>();
-            let bytes = std::slice::from_raw_parts(
-                start,
-                inkwell::llvm_sys::core::LLVMGetBufferSize(buffer),
-            )
-            .to_vec();
+            let bytes = std::slice::from_raw_parts(start, inkwell::llvm_sys::core::LLVMGetBufferSize(buffer)).to_vec();
             inkwell::llvm_sys::core::LLVMDisposeMemoryBuffer(buffer);
             Ok(bytes)
         }

@@ -16,10 +16,7 @@ pub fn run(module: Module) -> Result<(), PassError> {
     for function in module.definitions() {
         let numbers = number_labels(function);
         for block in function.blocks() {
-            if let Some(branch) = block
-                .terminator()
-                .filter(|terminator| terminator.is(Opcode::LLVMIndirectBr))
-            {
+            if let Some(branch) = block.terminator().filter(|terminator| terminator.is(Opcode::LLVMIndirectBr)) {
                 lower_branch(branch, &numbers);
             }
         }

@@ -33,11 +33,7 @@ impl ControlFlow {
     /// Walks a function.
     pub fn of(function: Function) -> ControlFlow {
         let order = reverse_postorder(function);
-        let position: HashMap<Block, usize> = order
-            .iter()
-            .enumerate()
-            .map(|(index, &block)| (block, index))
-            .collect();
+        let position: HashMap<Block, usize> = order.iter().enumerate().map(|(index, &block)| (block, index)).collect();
         let mut predecessors = vec![Vec::new(); order.len()];
         let mut successors = vec![Vec::new(); order.len()];
         for (index, block) in order.iter().enumerate() {
@@ -47,12 +43,7 @@ impl ControlFlow {
                 predecessors[successor].push(index);
             }
         }
-        ControlFlow {
-            order,
-            position,
-            predecessors,
-            successors,
-        }
+        ControlFlow { order, position, predecessors, successors }
     }
 
     /// Immediate dominators by position; the entry dominates itself.
@@ -66,12 +57,8 @@ impl ControlFlow {
         while changed {
             changed = false;
             for block in 1..self.order.len() {
-                let known = self.predecessors[block]
-                    .iter()
-                    .copied()
-                    .filter(|&before| dominators[before] != UNKNOWN);
-                let Some(common) = known.reduce(|left, right| intersect(&dominators, left, right))
-                else {
+                let known = self.predecessors[block].iter().copied().filter(|&before| dominators[before] != UNKNOWN);
+                let Some(common) = known.reduce(|left, right| intersect(&dominators, left, right)) else {
                     continue;
                 };
                 if dominators[block] != common {
@@ -89,28 +76,14 @@ impl ControlFlow {
         let mut loops = Vec::new();
         for header in 0..self.order.len() {
             // In reverse postorder exactly the retreating edges go backwards.
-            let latches: Vec<usize> = self.predecessors[header]
-                .iter()
-                .copied()
-                .filter(|&latch| latch >= header)
-                .collect();
+            let latches: Vec<usize> =
+                self.predecessors[header].iter().copied().filter(|&latch| latch >= header).collect();
             if latches.is_empty() {
                 continue;
             }
-            let natural = latches
-                .iter()
-                .all(|&latch| dominates(&dominators, header, latch));
-            let blocks = if natural {
-                self.natural_loop(header, &latches)
-            } else {
-                HashSet::from([header])
-            };
-            loops.push(Loop {
-                header,
-                blocks,
-                latches,
-                natural,
-            });
+            let natural = latches.iter().all(|&latch| dominates(&dominators, header, latch));
+            let blocks = if natural { self.natural_loop(header, &latches) } else { HashSet::from([header]) };
+            loops.push(Loop { header, blocks, latches, natural });
         }
         loops
     }

@@ -31,9 +31,7 @@ pub enum PassError {
         location: Option<String>,
     },
     /// The module contains assembly outside functions.
-    #[error(
-        "file-scope assembly runs on one ISA only: \"{text}\"; move it to a .S file with one variant per ISA"
-    )]
+    #[error("file-scope assembly runs on one ISA only: \"{text}\"; move it to a .S file with one variant per ISA")]
     ModuleAssembly {
         /// The assembly text.
         text: String,
@@ -54,9 +52,7 @@ pub enum PassError {
         location: Option<String>,
     },
     /// A pass made IR that LLVM refuses: a defect of Maize.
-    #[error(
-        "internal error: invalid IR after pass `{pass}`: {message}; please report this with the source file"
-    )]
+    #[error("internal error: invalid IR after pass `{pass}`: {message}; please report this with the source file")]
     InvalidIr {
         /// The pass.
         pass: &'static str,

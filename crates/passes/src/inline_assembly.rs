@@ -13,9 +13,7 @@ use crate::ir::{Module, Value};
 pub fn run(module: Module) -> Result<(), PassError> {
     let text = module.inline_assembly();
     if !text.trim().is_empty() {
-        return Err(PassError::ModuleAssembly {
-            text: text.trim().to_owned(),
-        });
+        return Err(PassError::ModuleAssembly { text: text.trim().to_owned() });
     }
     for function in module.definitions() {
         for instruction in function.instructions() {
@@ -24,10 +22,7 @@ pub fn run(module: Module) -> Result<(), PassError> {
             }
             if instruction.callee().is_inline_assembly() {
                 make_portable(module, instruction)?;
-            } else if let Some(name) = instruction
-                .intrinsic_name()
-                .filter(|name| name.starts_with("llvm.x86."))
-            {
+            } else if let Some(name) = instruction.intrinsic_name().filter(|name| name.starts_with("llvm.x86.")) {
                 if name != "llvm.x86.sse2.pause" {
                     return Err(PassError::IsaIntrinsic {
                         function: function.name(),
@@ -45,10 +40,7 @@ pub fn run(module: Module) -> Result<(), PassError> {
 fn make_portable(module: Module, call: Value) -> Result<(), PassError> {
     let assembly = call.callee();
     let (template, constraints) = assembly.inline_assembly_text();
-    let kept: Vec<&str> = constraints
-        .split(',')
-        .filter(|constraint| !is_x86_flag_clobber(constraint))
-        .collect();
+    let kept: Vec<&str> = constraints.split(',').filter(|constraint| !is_x86_flag_clobber(constraint)).collect();
     if !template.trim().is_empty() || !kept.iter().all(|constraint| is_portable(constraint)) {
         return Err(PassError::InlineAssembly {
             function: call.block().function().name(),
@@ -69,8 +61,5 @@ fn is_x86_flag_clobber(constraint: &str) -> bool {
 /// Registers and memory of any kind; a named register exists on one ISA only.
 fn is_portable(constraint: &str) -> bool {
     constraint == "~{memory}"
-        || constraint
-            .trim_start_matches(['=', '+', '&', '*'])
-            .chars()
-            .all(|c| "rmgiXn0123456789".contains(c))
+        || constraint.trim_start_matches(['=', '+', '&', '*']).chars().all(|c| "rmgiXn0123456789".contains(c))
 }

@@ -20,13 +20,9 @@ impl Target {
     /// The constants of an ISA.
     pub fn of(isa: Isa) -> Target {
         match isa {
-            Isa::X86_64 => Target {
-                triple: "x86_64-unknown-linux-musl",
-                cpu: "x86-64",
-                features: "",
-                abi: "",
-                initialize: x86_64,
-            },
+            Isa::X86_64 => {
+                Target { triple: "x86_64-unknown-linux-musl", cpu: "x86-64", features: "", abi: "", initialize: x86_64 }
+            }
             Isa::Aarch64 => Target {
                 triple: "aarch64-unknown-linux-musl",
                 cpu: "generic",

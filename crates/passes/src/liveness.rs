@@ -24,10 +24,8 @@ impl BitSet {
 
     fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.0.iter().enumerate().flat_map(|(word, &bits)| {
-            std::iter::successors((bits != 0).then_some(bits), |bits| {
-                Some(bits & (bits - 1)).filter(|&rest| rest != 0)
-            })
-            .map(move |bits| word * 64 + bits.trailing_zeros() as usize)
+            std::iter::successors((bits != 0).then_some(bits), |bits| Some(bits & (bits - 1)).filter(|&rest| rest != 0))
+                .map(move |bits| word * 64 + bits.trailing_zeros() as usize)
         })
     }
 }
@@ -38,18 +36,9 @@ impl Liveness {
     pub fn of(function: Function, flow: &ControlFlow) -> Liveness {
         let mut values = function.parameters();
         for block in &flow.order {
-            values.extend(
-                block
-                    .instructions()
-                    .into_iter()
-                    .filter(|instruction| instruction.ty().is_storable()),
-            );
+            values.extend(block.instructions().into_iter().filter(|instruction| instruction.ty().is_storable()));
         }
-        let numbers: HashMap<Value, usize> = values
-            .iter()
-            .enumerate()
-            .map(|(index, &value)| (value, index))
-            .collect();
+        let numbers: HashMap<Value, usize> = values.iter().enumerate().map(|(index, &value)| (value, index)).collect();
         let count = flow.order.len();
         let mut used = vec![BitSet::new(values.len()); count];
         let mut defined = vec![BitSet::new(values.len()); count];
@@ -60,9 +49,7 @@ impl Liveness {
             for instruction in block.instructions() {
                 if instruction.opcode() == Opcode::LLVMPHI {
                     for (value, predecessor) in instruction.incoming() {
-                        if let (Some(&number), Some(&from)) =
-                            (numbers.get(&value), flow.position.get(&predecessor))
-                        {
+                        if let (Some(&number), Some(&from)) = (numbers.get(&value), flow.position.get(&predecessor)) {
                             phi_uses[from].insert(number);
                         }
                     }
@@ -89,10 +76,7 @@ impl Liveness {
             for block in (0..count).rev() {
                 let mut live = phi_uses[block].clone();
                 for &successor in &flow.successors[block] {
-                    live.0
-                        .iter_mut()
-                        .zip(&live_in[successor].0)
-                        .for_each(|(into, from)| *into |= from);
+                    live.0.iter_mut().zip(&live_in[successor].0).for_each(|(into, from)| *into |= from);
                 }
                 for (word, into) in live.0.iter_mut().enumerate() {
                     *into = (*into & !defined[block].0[word]) | used[block].0[word];
@@ -108,9 +92,6 @@ impl Liveness {
 
     /// The values live at the start of the block at `position`, in order of definition. Phis of that block are not among them.
     pub fn at_start(&self, position: usize) -> Vec<Value> {
-        self.live_in[position]
-            .iter()
-            .map(|index| self.values[index])
-            .collect()
+        self.live_in[position].iter().map(|index| self.values[index]).collect()
     }
 }

@@ -16,21 +16,14 @@ pub struct Migrating<'a> {
 impl<'a> Migrating<'a> {
     /// Computes the facts. `known` names functions of other units that never reach a migration point.
     pub fn of(module: Module, known: &'a HashSet<String>) -> Migrating<'a> {
-        let mut facts = Migrating {
-            migrating: HashSet::new(),
-            known,
-        };
+        let mut facts = Migrating { migrating: HashSet::new(), known };
         let definitions = module.definitions();
         let mut callers: HashMap<Function, Vec<Function>> = HashMap::new();
         let mut work = Vec::new();
         for &function in &definitions {
             let mut migrates = false;
             for call in call_sites(function) {
-                match call
-                    .callee()
-                    .as_function()
-                    .filter(|&callee| is_fixed(callee))
-                {
+                match call.callee().as_function().filter(|&callee| is_fixed(callee)) {
                     Some(callee) => callers.entry(callee).or_default().push(function),
                     None => migrates |= facts.may_migrate(call),
                 }
@@ -72,10 +65,7 @@ impl<'a> Migrating<'a> {
 
     /// The calls of a function at which its activation can be suspended.
     pub fn sites(&self, function: Function) -> Vec<Value> {
-        call_sites(function)
-            .into_iter()
-            .filter(|&call| self.may_migrate(call) && !stays_tail_call(call))
-            .collect()
+        call_sites(function).into_iter().filter(|&call| self.may_migrate(call) && !stays_tail_call(call)).collect()
     }
 }
 
@@ -83,19 +73,13 @@ impl<'a> Migrating<'a> {
 fn is_fixed(function: Function) -> bool {
     let interposable = matches!(
         function.value().linkage(),
-        Linkage::LLVMWeakAnyLinkage
-            | Linkage::LLVMLinkOnceAnyLinkage
-            | Linkage::LLVMExternalWeakLinkage
+        Linkage::LLVMWeakAnyLinkage | Linkage::LLVMLinkOnceAnyLinkage | Linkage::LLVMExternalWeakLinkage
     );
     !function.is_declaration() && !interposable
 }
 
 fn call_sites(function: Function) -> Vec<Value> {
-    function
-        .instructions()
-        .into_iter()
-        .filter(|instruction| instruction.is_call_site())
-        .collect()
+    function.instructions().into_iter().filter(|instruction| instruction.is_call_site()).collect()
 }
 
 /// Whether every back end turns this call into a jump, so that it leaves no frame behind: a `tail`

@@ -29,10 +29,8 @@ pub fn run(module: Module, known: &HashSet<String>) -> Result<(), PassError> {
         if known.contains(&function.name()) {
             continue;
         }
-        let mut places: Vec<Value> = loop_headers(function)
-            .into_iter()
-            .filter_map(Block::first_insertion_point)
-            .collect();
+        let mut places: Vec<Value> =
+            loop_headers(function).into_iter().filter_map(Block::first_insertion_point).collect();
         if recursive.contains(&function) {
             places.extend(function.entry().first_insertion_point());
         }
@@ -61,9 +59,7 @@ fn insert_point(module: Module, place: Value) {
     let slow = rest.function().append_block("");
     let builder = Builder::at_end(head);
     let requested = builder.compare(IntPredicate::LLVMIntNE, load, int32.zero());
-    builder
-        .conditional_branch(requested, slow, rest)
-        .set_first_successor_unlikely();
+    builder.conditional_branch(requested, slow, rest).set_first_successor_unlikely();
     builder.position_at_end(slow);
     let call = builder.call(slow_type, slow_function.value(), &[]);
     call.copy_debug_location(place);
@@ -89,21 +85,13 @@ fn loop_headers(function: Function) -> Vec<Block> {
 }
 
 /// An upper bound for the instructions the loop executes in all its iterations, if there is one.
-fn instructions_of_loop(
-    flow: &ControlFlow,
-    loops: &[Loop],
-    index: usize,
-    short: &HashMap<usize, u64>,
-) -> Option<u64> {
+fn instructions_of_loop(flow: &ControlFlow, loops: &[Loop], index: usize, short: &HashMap<usize, u64>) -> Option<u64> {
     let this = &loops[index];
     if !this.natural {
         return None;
     }
     let trips = constant_trip_count(flow, this)?;
-    let inner: Vec<&Loop> = loops[index + 1..]
-        .iter()
-        .filter(|inner| this.blocks.contains(&inner.header))
-        .collect();
+    let inner: Vec<&Loop> = loops[index + 1..].iter().filter(|inner| this.blocks.contains(&inner.header)).collect();
     let mut total: u64 = 0;
     for inner in &inner {
         // A short loop inside a short loop is counted in both; the bound stays a bound.
@@ -140,37 +128,16 @@ fn constant_trip_count(flow: &ControlFlow, this: &Loop) -> Option<u64> {
         let incoming = phi.incoming();
         let (next, _) = incoming.iter().find(|(_, block)| *block == latch)?;
         let (first, _) = incoming.iter().find(|(_, block)| *block != latch)?;
-        if !next.is(Opcode::LLVMAdd)
-            || next.operand(0) != phi
-            || (counter != *next && counter != phi)
-        {
+        if !next.is(Opcode::LLVMAdd) || next.operand(0) != phi || (counter != *next && counter != phi) {
             return None;
         }
         let width = phi.ty().integer_width();
-        let (start, step) = (
-            first.as_constant_integer()?,
-            next.operand(1).as_constant_integer()?,
-        );
-        let mask = if width >= 64 {
-            u64::MAX
-        } else {
-            (1 << width) - 1
-        };
+        let (start, step) = (first.as_constant_integer()?, next.operand(1).as_constant_integer()?);
+        let mask = if width >= 64 { u64::MAX } else { (1 << width) - 1 };
         let up = bound.wrapping_sub(start) & mask;
-        let distance = if step <= mask / 2 {
-            up
-        } else {
-            up.wrapping_neg() & mask
-        };
-        let step = if step <= mask / 2 {
-            step
-        } else {
-            step.wrapping_neg() & mask
-        };
-        let equality = matches!(
-            comparison.integer_predicate(),
-            IntPredicate::LLVMIntEQ | IntPredicate::LLVMIntNE
-        );
+        let distance = if step <= mask / 2 { up } else { up.wrapping_neg() & mask };
+        let step = if step <= mask / 2 { step } else { step.wrapping_neg() & mask };
+        let equality = matches!(comparison.integer_predicate(), IntPredicate::LLVMIntEQ | IntPredicate::LLVMIntNE);
         // An equality the counter steps over would make the loop wrap round; an ordering ends it in either case.
         if step == 0 || (equality && distance % step != 0) || distance > mask / 2 {
             return None;
@@ -185,20 +152,12 @@ fn recursive_functions(module: Module) -> HashSet<Function> {
     let callees: HashMap<Function, Vec<Function>> = definitions
         .iter()
         .map(|&function| {
-            let calls = function
-                .instructions()
-                .into_iter()
-                .filter(|instruction| instruction.is_call_site());
-            let called = calls
-                .filter_map(|call| call.callee().as_function())
-                .filter(|callee| !callee.is_declaration());
+            let calls = function.instructions().into_iter().filter(|instruction| instruction.is_call_site());
+            let called = calls.filter_map(|call| call.callee().as_function()).filter(|callee| !callee.is_declaration());
             (function, called.collect())
         })
         .collect();
-    definitions
-        .into_iter()
-        .filter(|&function| reaches(&callees, function))
-        .collect()
+    definitions.into_iter().filter(|&function| reaches(&callees, function)).collect()
 }
 
 fn reaches(callees: &HashMap<Function, Vec<Function>>, target: Function) -> bool {

@@ -5,8 +5,8 @@ use crate::error::PassError;
 use crate::ir::{Function, Linkage, Module, Place};
 use crate::migrating::Migrating;
 use crate::{
-    byval, computed_goto, inline_assembly, migration_points, resume_clones, save_pads, setjmp,
-    shadow_stack, thread_locals, unique_names, variadics,
+    byval, computed_goto, inline_assembly, migration_points, resume_clones, save_pads, setjmp, shadow_stack,
+    thread_locals, unique_names, variadics,
 };
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
@@ -36,10 +36,7 @@ pub struct CompileOptions {
 ///
 /// # Errors
 /// What the source uses that exists on one ISA only, or LLVM's message.
-pub fn compile_module(
-    bitcode: &[u8],
-    options: &CompileOptions,
-) -> Result<Vec<(Isa, Vec<u8>)>, PassError> {
+pub fn compile_module(bitcode: &[u8], options: &CompileOptions) -> Result<Vec<(Isa, Vec<u8>)>, PassError> {
     let instrumented = instrument_bitcode(bitcode, options)?;
     let level = options.optimization_level;
     let instrumented = instrumented.as_slice();
@@ -47,13 +44,7 @@ pub fn compile_module(
         let generators: Vec<_> = options
             .isas
             .iter()
-            .map(|&isa| {
-                (
-                    isa,
-                    scope
-                        .spawn(move || codegen::generate(instrumented, isa, level, Output::Object)),
-                )
-            })
+            .map(|&isa| (isa, scope.spawn(move || codegen::generate(instrumented, isa, level, Output::Object))))
             .collect();
         generators
             .into_iter()
@@ -69,18 +60,9 @@ pub fn compile_module(
 ///
 /// # Errors
 /// As [`compile_module`].
-pub fn compile_to_assembly(
-    bitcode: &[u8],
-    options: &CompileOptions,
-    isa: Isa,
-) -> Result<String, PassError> {
+pub fn compile_to_assembly(bitcode: &[u8], options: &CompileOptions, isa: Isa) -> Result<String, PassError> {
     let instrumented = instrument_bitcode(bitcode, options)?;
-    let text = codegen::generate(
-        &instrumented,
-        isa,
-        options.optimization_level,
-        Output::Assembly,
-    )?;
+    let text = codegen::generate(&instrumented, isa, options.optimization_level, Output::Assembly)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
@@ -89,15 +71,11 @@ pub fn compile_to_assembly(
 /// # Errors
 /// As [`compile_module`].
 pub fn instrument_to_text(source: &[u8], options: &CompileOptions) -> Result<String, PassError> {
-    with_instrumented(source, options, |module| {
-        module.print_to_string().to_string()
-    })
+    with_instrumented(source, options, |module| module.print_to_string().to_string())
 }
 
 fn instrument_bitcode(bitcode: &[u8], options: &CompileOptions) -> Result<Vec<u8>, PassError> {
-    with_instrumented(bitcode, options, |module| {
-        module.write_bitcode_to_memory().as_slice().to_vec()
-    })
+    with_instrumented(bitcode, options, |module| module.write_bitcode_to_memory().as_slice().to_vec())
 }
 
 fn with_instrumented<T>(
@@ -107,18 +85,12 @@ fn with_instrumented<T>(
 ) -> Result<T, PassError> {
     let context = Context::create();
     let buffer = MemoryBuffer::create_from_memory_range_copy(source, &options.unit_name);
-    let parsed = context
-        .create_module_from_ir(buffer)
-        .map_err(|message| PassError::Llvm {
-            stage: "reading the module",
-            isa: "all ISAs",
-            message: message.to_string(),
-        })?;
-    instrument(
-        Module::new(&parsed),
-        options,
-        &unit_suffix(source, &options.unit_name),
-    )?;
+    let parsed = context.create_module_from_ir(buffer).map_err(|message| PassError::Llvm {
+        stage: "reading the module",
+        isa: "all ISAs",
+        message: message.to_string(),
+    })?;
+    instrument(Module::new(&parsed), options, &unit_suffix(source, &options.unit_name))?;
     Ok(then(&parsed))
 }
 
@@ -134,10 +106,7 @@ fn unit_suffix(source: &[u8], unit_name: &str) -> String {
 macro_rules! pass {
     ($name:literal, $module:expr, $run:expr) => {{
         let result = $run?;
-        $module.verify().map_err(|message| PassError::InvalidIr {
-            pass: $name,
-            message,
-        })?;
+        $module.verify().map_err(|message| PassError::InvalidIr { pass: $name, message })?;
         result
     }};
 }
@@ -154,48 +123,23 @@ fn instrument(module: Module, options: &CompileOptions, suffix: &str) -> Result<
         make_migratable(module, options, suffix)?;
     }
     // What is left unused must go for every ISA alike.
-    pass!(
-        "globaldce",
-        module,
-        module.run_passes("globaldce").map_err(simplification_error)
-    );
+    pass!("globaldce", module, module.run_passes("globaldce").map_err(simplification_error));
     Ok(())
 }
 
-fn make_migratable(
-    module: Module,
-    options: &CompileOptions,
-    suffix: &str,
-) -> Result<(), PassError> {
+fn make_migratable(module: Module, options: &CompileOptions, suffix: &str) -> Result<(), PassError> {
     pass!("setjmp", module, setjmp::run(module));
-    pass!(
-        "migration_points",
-        module,
-        migration_points::run(module, &options.non_migrating)
-    );
+    pass!("migration_points", module, migration_points::run(module, &options.non_migrating));
     let migrating = Migrating::of(module, &options.non_migrating);
     let needs_frame = |function| setjmp::is_used_in(module, function);
-    let mut frames = pass!(
-        "shadow_stack",
-        module,
-        shadow_stack::run(module, &migrating, needs_frame)
-    );
-    let functions: Vec<Function> = module
-        .definitions()
-        .into_iter()
-        .filter(|&function| migrating.function(function))
-        .collect();
+    let mut frames = pass!("shadow_stack", module, shadow_stack::run(module, &migrating, needs_frame));
+    let functions: Vec<Function> =
+        module.definitions().into_iter().filter(|&function| migrating.function(function)).collect();
     let mut clones = Vec::new();
     for &function in &functions {
         let name = resume_name(function, suffix);
         let clone = resume_clones::declare(module, function, &name);
-        let sites = save_pads::run(
-            module,
-            &migrating,
-            function,
-            clone,
-            frames.get_mut(&function),
-        )?;
+        let sites = save_pads::run(module, &migrating, function, clone, frames.get_mut(&function))?;
         if sites.is_empty() {
             clone.delete();
             continue;
@@ -205,37 +149,22 @@ fn make_migratable(
         clones.push(clone);
     }
     for &clone in &clones {
-        module
-            .run_function_passes(clone, "mem2reg,simplifycfg,dce")
-            .map_err(simplification_error)?;
+        module.run_function_passes(clone, "mem2reg,simplifycfg,dce").map_err(simplification_error)?;
     }
-    pass!(
-        "save_pads and resume_clones",
-        module,
-        Ok::<(), PassError>(())
-    );
+    pass!("save_pads and resume_clones", module, Ok::<(), PassError>(()));
     Ok(())
 }
 
 fn simplification_error(message: String) -> PassError {
-    PassError::Llvm {
-        stage: "simplification",
-        isa: "all ISAs",
-        message,
-    }
+    PassError::Llvm { stage: "simplification", isa: "all ISAs", message }
 }
 
 /// Clones are local to the unit: the pads that name them are, too. Functions that several units may
 /// define need the unit's suffix to keep their clones apart.
 fn resume_name(function: Function, suffix: &str) -> String {
     let name = function.name();
-    let shared =
-        !function.is_internal() && function.value().linkage() != Linkage::LLVMExternalLinkage;
-    if shared {
-        format!("{name}.{suffix}{RESUME_SUFFIX}")
-    } else {
-        format!("{name}{RESUME_SUFFIX}")
-    }
+    let shared = !function.is_internal() && function.value().linkage() != Linkage::LLVMExternalLinkage;
+    if shared { format!("{name}.{suffix}{RESUME_SUFFIX}") } else { format!("{name}{RESUME_SUFFIX}") }
 }
 
 fn place_clone(function: Function, clone: Function) {
@@ -245,7 +174,5 @@ fn place_clone(function: Function, clone: Function) {
     clone.remove_attribute(Place::Function, "alwaysinline");
     clone.value().set_linkage(Linkage::LLVMInternalLinkage);
     clone.share_comdat(function);
-    clone
-        .value()
-        .set_section(&format!(".text.unlikely.{}", clone.name()));
+    clone.value().set_section(&format!(".text.unlikely.{}", clone.name()));
 }

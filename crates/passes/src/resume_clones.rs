@@ -15,10 +15,7 @@ use std::collections::{HashMap, HashSet};
 
 /// Adds the resume clone, without a body, of `function`.
 pub fn declare(module: Module, function: Function, name: &str) -> Function {
-    let ty = Type::function(
-        function.function_type().result(),
-        &[Type::pointer(module.context())],
-    );
+    let ty = Type::function(function.function_type().result(), &[Type::pointer(module.context())]);
     let clone = module.add_function(name, ty);
     for attribute in function.attributes(Place::Result) {
         clone.add_attribute(Place::Result, attribute);
@@ -30,12 +27,7 @@ pub fn declare(module: Module, function: Function, name: &str) -> Function {
 ///
 /// # Errors
 /// None today; the signature is that of every pass.
-pub fn run(
-    module: Module,
-    function: Function,
-    clone: Function,
-    sites: &[Site],
-) -> Result<(), PassError> {
+pub fn run(module: Module, function: Function, clone: Function, sites: &[Site]) -> Result<(), PassError> {
     let context = module.context();
     if let Some(personality) = function.personality() {
         clone.set_personality(personality);
@@ -47,12 +39,7 @@ pub fn run(
     }
     let blocks = clone_into(function, clone, &mut copies);
 
-    let slots = demote(&Demotion {
-        entry,
-        function,
-        sites,
-        copies: &copies,
-    });
+    let slots = demote(&Demotion { entry, function, sites, copies: &copies });
     let record = clone.parameters()[0];
     let int32 = Type::integer(context, 32);
     let builder = Builder::at_end(entry);
@@ -60,23 +47,12 @@ pub fn run(
     let impossible = clone.append_block("");
     Builder::at_end(impossible).unreachable();
     let switch = builder.switch(number, impossible, sites.len() as u32);
-    let body = CloneBody {
-        module,
-        clone,
-        record,
-        slots,
-        copies,
-        blocks,
-    };
+    let body = CloneBody { module, clone, record, slots, copies, blocks };
     for site in sites {
         switch.add_case(int32.constant(u64::from(site.number)), body.resume_at(site));
     }
     // Within a run of code setjmp returns 0; other values come through records.
-    for marker in sites
-        .iter()
-        .filter(|site| site.is_setjmp)
-        .flat_map(|site| [site.call, body.copies[&site.call]])
-    {
+    for marker in sites.iter().filter(|site| site.is_setjmp).flat_map(|site| [site.call, body.copies[&site.call]]) {
         marker.replace_all_uses_with(marker.ty().zero());
         marker.erase();
     }
@@ -103,27 +79,14 @@ struct Demotion<'a> {
 /// Gives each value that is live at some site, and each site's result, a stack slot in the clone's
 /// entry; definitions store to it and uses load from it. Returns the slots by original value.
 fn demote(demotion: &Demotion<'_>) -> HashMap<Value, Value> {
-    let Demotion {
-        entry,
-        function,
-        sites,
-        copies,
-    } = demotion;
-    let results = sites
-        .iter()
-        .map(|site| site.call)
-        .filter(|call| call.ty().is_storable());
-    let live: Vec<Value> = sites
-        .iter()
-        .flat_map(|site| site.live.iter().map(|&(value, _)| value))
-        .chain(results)
-        .collect();
+    let Demotion { entry, function, sites, copies } = demotion;
+    let results = sites.iter().map(|site| site.call).filter(|call| call.ty().is_storable());
+    let live: Vec<Value> =
+        sites.iter().flat_map(|site| site.live.iter().map(|&(value, _)| value)).chain(results).collect();
     let builder = Builder::at_end(*entry);
     let mut slots = HashMap::new();
     for value in live {
-        slots
-            .entry(value)
-            .or_insert_with(|| builder.alloca(value.ty(), record::ALIGN));
+        slots.entry(value).or_insert_with(|| builder.alloca(value.ty(), record::ALIGN));
     }
     // Uses first, while originals and copies still correspond one to one.
     for instruction in function.instructions() {
@@ -146,11 +109,7 @@ fn demote(demotion: &Demotion<'_>) -> HashMap<Value, Value> {
             continue;
         }
         let copy = copies[&value];
-        let place = if value.is(Opcode::LLVMPHI) {
-            copy.block().first_insertion_point()
-        } else {
-            copy.next()
-        };
+        let place = if value.is(Opcode::LLVMPHI) { copy.block().first_insertion_point() } else { copy.next() };
         if let Some(place) = place {
             Builder::before(place).store(copy, slot, record::ALIGN);
         }
@@ -180,14 +139,7 @@ fn demote_phi_uses(original: Value, copy: Value, slots: &HashMap<Value, Value>) 
 impl CloneBody {
     /// The block that continues the activation from a record of `site`.
     fn resume_at(&self, site: &Site) -> Block {
-        let CloneBody {
-            module,
-            clone,
-            record,
-            slots,
-            copies,
-            blocks,
-        } = self;
+        let CloneBody { module, clone, record, slots, copies, blocks } = self;
         let context = module.context();
         let pointer = Type::pointer(context);
         let call = copies[&site.call];
@@ -195,16 +147,11 @@ impl CloneBody {
         let target = clone.append_block("");
         let builder = Builder::at_end(target);
         for &(value, offset) in &site.live {
-            let loaded = builder.load(
-                value.ty(),
-                builder.offset_by(*record, offset as i64),
-                alignment_at(offset),
-            );
+            let loaded = builder.load(value.ty(), builder.offset_by(*record, offset as i64), alignment_at(offset));
             builder.store(loaded, slots[&value], record::ALIGN);
         }
         let inner = builder.load(pointer, builder.offset_by(*record, record::INNER as i64), 8);
-        let continuation =
-            builder.load(pointer, builder.offset_by(inner, record::RESUME as i64), 8);
+        let continuation = builder.load(pointer, builder.offset_by(inner, record::RESUME as i64), 8);
         let ty = Type::function(call.ty(), &[pointer]);
 
         // Both ways to get past the call store the result, if any, on their own edge.

@@ -12,7 +12,7 @@
 
 use crate::control_flow::ControlFlow;
 use crate::error::PassError;
-use crate::ir::{Attribute, Block, Builder, Function, Module, Opcode, Place, Type, Value};
+use crate::ir::{Attribute, Block, Builder, Function, Module, Place, Type, Value};
 use crate::liveness::Liveness;
 use crate::migrating::Migrating;
 use crate::setjmp;
@@ -30,7 +30,7 @@ pub struct Site {
     pub is_setjmp: bool,
     /// Where the function goes on after the call.
     pub next: Block,
-    /// The pad; the function's own for a `setjmp`, whose continuation can be suspended too.
+    /// The pad.
     pub pad: Block,
     /// Values live after the call, and their offsets in the record.
     pub live: Vec<(Value, u64)>,
@@ -54,11 +54,7 @@ pub fn run(
     let calls = migrating.sites(function);
     let owner = setjmp::is_used_in(module, function);
     let personality_type = Type::function(Type::integer(context, 32), &[]);
-    function.set_personality(
-        module
-            .declare_function(PERSONALITY, personality_type)
-            .value(),
-    );
+    function.set_personality(module.declare_function(PERSONALITY, personality_type).value());
 
     let mut split = Vec::new();
     for call in calls {
@@ -69,7 +65,7 @@ pub fn run(
     let tail = PadTail::new(module, function, resume);
     let mut sites = Vec::new();
     for (index, (call, pad)) in split.into_iter().enumerate() {
-        let is_setjmp = !call.is(Opcode::LLVMInvoke);
+        let is_setjmp = is_setjmp_marker(call);
         // The first successor: an invoke's normal destination, or where a marker's block branches to.
         let Some(&next) = call.block().successors().first() else {
             continue;
@@ -86,27 +82,13 @@ pub fn run(
         }
         let (live, size) = lay_out(module, values);
         if size > record::MAX_SIZE {
-            return Err(unsupported(
-                call,
-                "a call with more than 64 KiB of live values",
-            ));
+            return Err(unsupported(call, "a call with more than 64 KiB of live values"));
         }
-        let site = Site {
-            number,
-            call,
-            is_setjmp,
-            next,
-            pad,
-            live,
-            size,
-        };
-        if is_setjmp {
-            if let Some(frame) = frame.as_deref_mut() {
-                save_inline(module, &site, frame, resume);
-            }
-        } else {
-            tail.fill_pad(module, &site);
+        let site = Site { number, call, is_setjmp, next, pad, live, size };
+        if let Some(frame) = frame.as_deref_mut().filter(|_| is_setjmp) {
+            save_inline(module, &site, frame, resume);
         }
+        tail.fill_pad(module, &site);
         sites.push(site);
     }
     tail.finish(module);
@@ -130,37 +112,34 @@ fn split_at(call: Value) -> Result<(Value, Block), PassError> {
     }
     let next = call.block();
     let head = next.split_off_head(call);
-    let is_marker = call
-        .callee()
-        .as_function()
-        .is_some_and(|callee| callee.name() == setjmp::MARKER);
-    if is_marker {
-        Builder::at_end(head).branch(next);
-        return Ok((call, next));
-    }
     let pad = next.function().append_block("");
-    let builder = Builder::at_end(head);
-    let invoke = builder.invoke(
-        call.called_type(),
-        call.callee(),
-        &call.arguments(),
-        next,
-        pad,
-    );
+    if is_setjmp_marker(call) {
+        Builder::at_end(head).branch(next);
+        return Ok((call, pad));
+    }
+    let invoke = invoke_like(call, head, next, pad);
+    call.replace_all_uses_with(invoke);
+    call.erase();
+    Ok((invoke, pad))
+}
+
+fn is_setjmp_marker(call: Value) -> bool {
+    call.callee().as_function().is_some_and(|callee| callee.name() == setjmp::MARKER)
+}
+
+/// Ends `block` with an invoke that does what `call` does.
+fn invoke_like(call: Value, block: Block, next: Block, pad: Block) -> Value {
+    let builder = Builder::at_end(block);
+    let invoke = builder.invoke(call.called_type(), call.callee(), &call.arguments(), next, pad);
     invoke.set_calling_convention(call.calling_convention());
     let parameters = call.arguments().len() as u32;
-    for place in [Place::Function, Place::Result]
-        .into_iter()
-        .chain((0..parameters).map(Place::Parameter))
-    {
+    for place in [Place::Function, Place::Result].into_iter().chain((0..parameters).map(Place::Parameter)) {
         for attribute in call.call_attributes(place) {
             invoke.add_call_attribute(place, attribute);
         }
     }
     invoke.copy_debug_location(call);
-    call.replace_all_uses_with(invoke);
-    call.erase();
-    Ok((invoke, pad))
+    invoke
 }
 
 fn lay_out(module: Module, values: Vec<Value>) -> (Vec<(Value, u64)>, u64) {
@@ -202,23 +181,13 @@ impl PadTail {
         let record = builder.phi(pointer);
         let end = builder.phi(pointer);
         let site = builder.phi(Type::integer(context, 32));
-        PadTail {
-            block,
-            record,
-            end,
-            site,
-            resume,
-            builder,
-        }
+        PadTail { block, record, end, site, resume, builder }
     }
 
     fn fill_pad(&self, module: Module, site: &Site) {
         let context = module.context();
         let builder = Builder::at_end(site.pad);
-        let pad_type = Type::structure(
-            context,
-            &[Type::pointer(context), Type::integer(context, 32)],
-        );
+        let pad_type = Type::structure(context, &[Type::pointer(context), Type::integer(context, 32)]);
         let landing = builder.cleanup_landing_pad(pad_type);
         let record = builder.extract_value(landing, 0);
         store_values(&builder, site, record);
@@ -226,10 +195,7 @@ impl PadTail {
         builder.branch(self.block);
         self.record.add_incoming(record, site.pad);
         self.end.add_incoming(end, site.pad);
-        self.site.add_incoming(
-            Type::integer(context, 32).constant(u64::from(site.number)),
-            site.pad,
-        );
+        self.site.add_incoming(Type::integer(context, 32).constant(u64::from(site.number)), site.pad);
     }
 
     fn finish(self, module: Module) {
@@ -252,54 +218,38 @@ impl PadTail {
 
 fn store_values(builder: &Builder, site: &Site, record: Value) {
     for &(value, offset) in &site.live {
-        builder.store(
-            value,
-            builder.offset_by(record, offset as i64),
-            alignment_at(offset),
-        );
+        builder.store(value, builder.offset_by(record, offset as i64), alignment_at(offset));
     }
 }
 
 fn store_identity(builder: &Builder, record: Value, resume: Function, site: Value) {
-    builder.store(
-        resume.value(),
-        builder.offset_by(record, record::RESUME as i64),
-        8,
-    );
+    builder.store(resume.value(), builder.offset_by(record, record::RESUME as i64), 8);
     builder.store(site, builder.offset_by(record, record::SITE as i64), 4);
 }
 
-/// Saves the frame at a `setjmp`, into a record in its shadow frame, and hands the record to the runtime.
+/// Saves the frame at a `setjmp`, into a record in its shadow frame, and hands the record to the
+/// runtime. That call is an invoke, so that the site table tells `longjmp` how to step out of the frame.
 fn save_inline(module: Module, site: &Site, frame: &mut ShadowFrame, resume: Function) {
     let context = module.context();
     let offset = frame.extend(site.size);
     let builder = Builder::before(site.call);
     let record = builder.offset_by(frame.base, offset as i64);
     store_values(&builder, site, record);
-    store_identity(
-        &builder,
-        record,
-        resume,
-        Type::integer(context, 32).constant(u64::from(site.number)),
-    );
+    store_identity(&builder, record, resume, Type::integer(context, 32).constant(u64::from(site.number)));
     let pointer = Type::pointer(context);
     let ty = Type::function(Type::void(context), &[pointer, pointer]);
     let save = module.declare_function(SETJMP_SAVE, ty);
-    builder
-        .call(ty, save.value(), &[site.call.arguments()[0], record])
-        .copy_debug_location(site.call);
+    let call = builder.call(ty, save.value(), &[site.call.arguments()[0], record]);
+    call.copy_debug_location(site.call);
+    let rest = site.call.block();
+    let head = rest.split_off_head(call);
+    invoke_like(call, head, rest, site.pad);
+    call.erase();
 }
 
 /// Attributes that saving a frame makes untrue. The back ends drop the pads of calls that are said
 /// not to unwind, and might move or drop calls that are said to have no effects.
-const UNTRUE_ATTRIBUTES: [&str; 6] = [
-    "nounwind",
-    "memory",
-    "willreturn",
-    "speculatable",
-    "norecurse",
-    "nosync",
-];
+const UNTRUE_ATTRIBUTES: [&str; 6] = ["nounwind", "memory", "willreturn", "speculatable", "norecurse", "nosync"];
 
 fn strip_untrue_attributes(function: Function, sites: &[Site]) {
     for name in UNTRUE_ATTRIBUTES {

@@ -19,10 +19,7 @@ const SAVE_MASK: &str = "__maize_sigsetjmp_save";
 /// [`PassError::Unsupported`] for a `setjmp` called through an invoke.
 pub fn run(module: Module) -> Result<(), PassError> {
     for name in ["setjmp", "_setjmp", "sigsetjmp", "__sigsetjmp"] {
-        let Some(function) = module
-            .function(name)
-            .filter(|function| function.is_declaration())
-        else {
+        let Some(function) = module.function(name).filter(|function| function.is_declaration()) else {
             continue;
         };
         for user in function.value().users() {
@@ -46,11 +43,7 @@ pub fn run(module: Module) -> Result<(), PassError> {
 /// Whether `function` contains a marker.
 pub fn is_used_in(module: Module, function: Function) -> bool {
     module.function(MARKER).is_some_and(|marker| {
-        marker
-            .value()
-            .users()
-            .into_iter()
-            .any(|user| user.is_instruction() && user.block().function() == function)
+        marker.value().users().into_iter().any(|user| user.is_instruction() && user.block().function() == function)
     })
 }
 
@@ -64,9 +57,7 @@ fn lower(module: Module, call: Value) {
     if let &[buffer, save_mask] = &arguments[..] {
         let ty = Type::function(Type::void(context), &[pointer, int32]);
         let save = module.declare_function(SAVE_MASK, ty);
-        builder
-            .call(ty, save.value(), &[buffer, save_mask])
-            .copy_debug_location(call);
+        builder.call(ty, save.value(), &[buffer, save_mask]).copy_debug_location(call);
     }
     let marker = builder.call(marker_type, marker_function.value(), &arguments[..1]);
     marker.copy_debug_location(call);

@@ -35,11 +35,7 @@ impl ShadowFrame {
         self.size += bytes.next_multiple_of(STACK_ALIGNMENT);
         let int64 = Type::integer(self.module.context(), 64);
         for &(instruction, negative) in &self.sized {
-            let size = if negative {
-                self.size.wrapping_neg()
-            } else {
-                self.size
-            };
+            let size = if negative { self.size.wrapping_neg() } else { self.size };
             instruction.set_operand(1, int64.constant(size));
         }
         offset
@@ -61,11 +57,7 @@ pub fn run(
             continue;
         }
         let instructions = function.instructions();
-        let allocas: Vec<Value> = instructions
-            .iter()
-            .copied()
-            .filter(|value| value.is(Opcode::LLVMAlloca))
-            .collect();
+        let allocas: Vec<Value> = instructions.iter().copied().filter(|value| value.is(Opcode::LLVMAlloca)).collect();
         if allocas.is_empty() && !needs_frame(function) {
             continue;
         }
@@ -79,11 +71,8 @@ fn move_locals(module: Module, function: Function, allocas: &[Value]) -> ShadowF
         remove_lifetime_markers(alloca);
     }
     let entry = function.entry();
-    let is_static = |alloca: &Value| {
-        alloca.block() == entry && alloca.operand(0).as_constant_integer().is_some()
-    };
-    let (mut fixed, dynamic): (Vec<Value>, Vec<Value>) =
-        allocas.iter().copied().partition(is_static);
+    let is_static = |alloca: &Value| alloca.block() == entry && alloca.operand(0).as_constant_integer().is_some();
+    let (mut fixed, dynamic): (Vec<Value>, Vec<Value>) = allocas.iter().copied().partition(is_static);
     fixed.sort_by_key(|alloca| std::cmp::Reverse(alloca.alignment()));
 
     let mut size = 0;
@@ -94,9 +83,7 @@ fn move_locals(module: Module, function: Function, allocas: &[Value]) -> ShadowF
         size += allocation_size(module, *alloca).unwrap_or(0);
     }
     let size = size.next_multiple_of(STACK_ALIGNMENT);
-    let alignment = fixed.first().map_or(STACK_ALIGNMENT, |alloca| {
-        alloca.alignment().max(STACK_ALIGNMENT)
-    });
+    let alignment = fixed.first().map_or(STACK_ALIGNMENT, |alloca| alloca.alignment().max(STACK_ALIGNMENT));
 
     let frame = open_frame(module, function, size, alignment);
     for (alloca, offset) in fixed.into_iter().zip(offsets) {
@@ -114,23 +101,13 @@ fn move_locals(module: Module, function: Function, allocas: &[Value]) -> ShadowF
 /// would; computed once it would be one more value to keep in a register and in every record.
 fn address_at_uses(alloca: Value, base: Value, offset: u64) {
     for user in alloca.users() {
-        let incoming = if user.is(Opcode::LLVMPHI) {
-            user.incoming()
-        } else {
-            Vec::new()
-        };
+        let incoming = if user.is(Opcode::LLVMPHI) { user.incoming() } else { Vec::new() };
         for (index, operand) in user.operands().into_iter().enumerate() {
             if operand != alloca {
                 continue;
             }
-            let place = incoming
-                .get(index)
-                .and_then(|(_, predecessor)| predecessor.terminator())
-                .unwrap_or(user);
-            user.set_operand(
-                index as u32,
-                Builder::before(place).offset_by(base, offset as i64),
-            );
+            let place = incoming.get(index).and_then(|(_, predecessor)| predecessor.terminator()).unwrap_or(user);
+            user.set_operand(index as u32, Builder::before(place).offset_by(base, offset as i64));
         }
     }
 }
@@ -152,26 +129,17 @@ fn open_frame(module: Module, function: Function, size: u64, alignment: u64) -> 
     sized.push((base, true));
     if alignment > STACK_ALIGNMENT {
         let mask = module.intrinsic("llvm.ptrmask", &[pointer, int64]);
-        base = builder.call(
-            mask.function_type(),
-            mask.value(),
-            &[base, int64.constant(alignment.wrapping_neg())],
-        );
+        base = builder.call(mask.function_type(), mask.value(), &[base, int64.constant(alignment.wrapping_neg())]);
     }
     builder.store(base, slot, 8);
 
     for block in function.blocks() {
-        let Some(terminator) = block
-            .terminator()
-            .filter(|terminator| terminator.is(Opcode::LLVMRet))
-        else {
+        let Some(terminator) = block.terminator().filter(|terminator| terminator.is(Opcode::LLVMRet)) else {
             continue;
         };
         // A call that stays a tail call leaves nothing to run after it, so the frame closes before it.
-        let place = terminator
-            .previous()
-            .filter(|&call| call.is_call_site() && stays_tail_call(call))
-            .unwrap_or(terminator);
+        let place =
+            terminator.previous().filter(|&call| call.is_call_site() && stays_tail_call(call)).unwrap_or(terminator);
         let builder = Builder::before(place);
         let slot = stack_pointer_slot(module, &builder);
         let top = if alignment > STACK_ALIGNMENT {
@@ -183,18 +151,12 @@ fn open_frame(module: Module, function: Function, size: u64, alignment: u64) -> 
         };
         builder.store(top, slot, 8);
     }
-    ShadowFrame {
-        base,
-        sized,
-        size,
-        module,
-    }
+    ShadowFrame { base, sized, size, module }
 }
 
 /// The address of this thread's shadow stack pointer.
 fn stack_pointer_slot(module: Module, builder: &Builder) -> Value {
-    let thread_pointer =
-        module.intrinsic("llvm.thread.pointer", &[Type::pointer(module.context())]);
+    let thread_pointer = module.intrinsic("llvm.thread.pointer", &[Type::pointer(module.context())]);
     let base = builder.call(thread_pointer.function_type(), thread_pointer.value(), &[]);
     builder.offset_by(base, SHADOW_STACK as i64)
 }
@@ -212,10 +174,7 @@ fn allocate_dynamically(module: Module, alloca: Value) {
     let slot = stack_pointer_slot(module, &builder);
     let old = builder.load(pointer, slot, 8);
     let count = builder.integer_cast(alloca.operand(0), int64);
-    let bytes = builder.mul(
-        count,
-        int64.constant(alloca.allocated_type().size(module.raw())),
-    );
+    let bytes = builder.mul(count, int64.constant(alloca.allocated_type().size(module.raw())));
     let lowered = builder.sub(builder.pointer_to_integer(old, int64), bytes);
     let alignment = alloca.alignment().max(STACK_ALIGNMENT);
     let aligned = builder.and(lowered, int64.constant(alignment.wrapping_neg()));
@@ -248,11 +207,7 @@ fn lower_stack_saves(module: Module, function: Function) {
 /// Lifetime markers may name allocas only.
 fn remove_lifetime_markers(alloca: Value) {
     for user in alloca.users() {
-        if user.is_instruction()
-            && user
-                .intrinsic_name()
-                .is_some_and(|name| name.starts_with("llvm.lifetime."))
-        {
+        if user.is_instruction() && user.intrinsic_name().is_some_and(|name| name.starts_with("llvm.lifetime.")) {
             user.erase();
         }
     }

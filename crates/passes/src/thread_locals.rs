@@ -28,20 +28,11 @@ fn lower_accesses(module: Module, variable: Value) -> Result<(), PassError> {
     let mut offset_symbol = None;
     for user in variable.users() {
         let is_access = user.is_instruction()
-            && user
-                .intrinsic_name()
-                .is_some_and(|name| name.starts_with("llvm.threadlocal.address"));
+            && user.intrinsic_name().is_some_and(|name| name.starts_with("llvm.threadlocal.address"));
         if !is_access {
             return Err(PassError::Unsupported {
-                function: if user.is_instruction() {
-                    user.block().function().name()
-                } else {
-                    String::from("(global)")
-                },
-                what: format!(
-                    "the constant address of the thread-local variable `{}`",
-                    variable.name()
-                ),
+                function: if user.is_instruction() { user.block().function().name() } else { String::from("(global)") },
+                what: format!("the constant address of the thread-local variable `{}`", variable.name()),
                 remedy: "take its address at run time",
                 location: None,
             });
@@ -67,17 +58,10 @@ fn place_in_image(variable: Value) {
         return;
     };
     let zero = initializer == variable.global_type().zero();
-    let section = if zero {
-        TLS_BSS_SECTION
-    } else {
-        TLS_DATA_SECTION
-    };
+    let section = if zero { TLS_BSS_SECTION } else { TLS_DATA_SECTION };
     variable.set_section(&format!("{section}.{}", variable.name()));
     variable.set_global_constant(false);
-    if matches!(
-        variable.linkage(),
-        Linkage::LLVMInternalLinkage | Linkage::LLVMPrivateLinkage
-    ) {
+    if matches!(variable.linkage(), Linkage::LLVMInternalLinkage | Linkage::LLVMPrivateLinkage) {
         // The linker script names the variable, which it can do for global symbols only.
         variable.set_linkage(Linkage::LLVMExternalLinkage);
         variable.set_hidden();

@@ -11,20 +11,10 @@ use crate::ir::{Linkage, Module, Value};
 /// # Errors
 /// None today; the signature is that of every pass.
 pub fn run(module: Module, suffix: &str) -> Result<(), PassError> {
-    let functions = module
-        .definitions()
-        .into_iter()
-        .map(|function| function.value());
-    let symbols = module
-        .global_variables()
-        .into_iter()
-        .chain(module.aliases())
-        .chain(functions);
+    let functions = module.definitions().into_iter().map(|function| function.value());
+    let symbols = module.global_variables().into_iter().chain(module.aliases()).chain(functions);
     for symbol in symbols {
-        if matches!(
-            symbol.linkage(),
-            Linkage::LLVMInternalLinkage | Linkage::LLVMPrivateLinkage
-        ) {
+        if matches!(symbol.linkage(), Linkage::LLVMInternalLinkage | Linkage::LLVMPrivateLinkage) {
             rename(symbol, suffix);
         }
     }
@@ -37,11 +27,7 @@ fn rename(symbol: Value, suffix: &str) {
     if name.starts_with("llvm.") {
         return;
     }
-    let stem = if name.is_empty() {
-        "anonymous"
-    } else {
-        name.as_str()
-    };
+    let stem = if name.is_empty() { "anonymous" } else { name.as_str() };
     symbol.set_name(&format!("{stem}.{suffix}"));
     symbol.set_linkage(Linkage::LLVMInternalLinkage);
 }

@@ -48,9 +48,7 @@ pub fn run(module: Module) -> Result<(), PassError> {
                     instruction.erase();
                 }
                 Some(_) => {}
-                None if instruction.called_type().is_variadic() => {
-                    lower_call(module, function, instruction)?
-                }
+                None if instruction.called_type().is_variadic() => lower_call(module, function, instruction)?,
                 None => {}
             }
         }
@@ -81,10 +79,7 @@ fn lower_function(module: Module, function: Function) {
     new.set_calling_convention(function.calling_convention());
     new.value().set_linkage(function.value().linkage());
     new.copy_definition_properties(function);
-    for place in [Place::Function, Place::Result]
-        .into_iter()
-        .chain((0..fixed as u32).map(Place::Parameter))
-    {
+    for place in [Place::Function, Place::Result].into_iter().chain((0..fixed as u32).map(Place::Parameter)) {
         for attribute in function.attributes(place) {
             new.add_attribute(place, attribute);
         }
@@ -107,26 +102,15 @@ fn lower_va_start(function: Function, arguments: Value) {
     let context = function.context();
     let int32 = Type::integer(context, 32);
     for instruction in function.instructions() {
-        if !instruction
-            .intrinsic_name()
-            .is_some_and(|name| name.starts_with("llvm.va_start"))
-        {
+        if !instruction.intrinsic_name().is_some_and(|name| name.starts_with("llvm.va_start")) {
             continue;
         }
         let list = instruction.arguments()[0];
         let builder = Builder::before(instruction);
         builder.store(int32.constant(GENERAL_REGISTERS_USED), list, 8);
-        builder.store(
-            int32.constant(VECTOR_REGISTERS_USED),
-            builder.offset_by(list, 4),
-            4,
-        );
+        builder.store(int32.constant(VECTOR_REGISTERS_USED), builder.offset_by(list, 4), 4);
         builder.store(arguments, builder.offset_by(list, 8), 8);
-        builder.store(
-            Type::pointer(context).zero(),
-            builder.offset_by(list, 16),
-            8,
-        );
+        builder.store(Type::pointer(context).zero(), builder.offset_by(list, 16), 8);
         instruction.erase();
     }
 }
@@ -141,11 +125,7 @@ struct Slot {
 
 fn lower_call(module: Module, function: Function, call: Value) -> Result<(), PassError> {
     if call.is_must_tail_call() {
-        return Err(unsupported(
-            function,
-            call,
-            "a musttail call of a variadic function",
-        ));
+        return Err(unsupported(function, call, "a musttail call of a variadic function"));
     }
     let context = module.context();
     let ty = call.called_type();
@@ -154,12 +134,7 @@ fn lower_call(module: Module, function: Function, call: Value) -> Result<(), Pas
     let mut arguments = call.arguments();
     if fixed == 0 {
         types = arguments.iter().map(|argument| argument.ty()).collect();
-        rebuild(
-            call,
-            Type::function(ty.result(), &types),
-            &arguments,
-            arguments.len(),
-        );
+        rebuild(call, Type::function(ty.result(), &types), &arguments, arguments.len());
         return Ok(());
     }
     let (slots, size) = lay_out(module, call, &arguments[fixed..], fixed);
@@ -167,8 +142,7 @@ fn lower_call(module: Module, function: Function, call: Value) -> Result<(), Pas
     let area = if slots.is_empty() {
         pointer.zero()
     } else {
-        let area = Builder::before(entry_point(call))
-            .alloca(Type::array(Type::integer(context, 8), size), 16);
+        let area = Builder::before(entry_point(call)).alloca(Type::array(Type::integer(context, 8), size), 16);
         let builder = Builder::before(call);
         for slot in slots {
             let place = builder.offset_by(area, slot.offset as i64);
@@ -195,22 +169,14 @@ fn lay_out(module: Module, call: Value, arguments: &[Value], first: usize) -> (V
     let mut slots = Vec::new();
     for (index, &argument) in arguments.iter().enumerate() {
         let place = Place::Parameter((first + index) as u32);
-        let copied = call
-            .call_attribute(place, "byval")
-            .map(|byval| byval.type_value());
+        let copied = call.call_attribute(place, "byval").map(|byval| byval.type_value());
         let ty = copied.unwrap_or(argument.ty());
         let alignment = match copied {
-            Some(_) => call
-                .call_attribute(place, "align")
-                .map_or(8, |align| align.integer_value()),
+            Some(_) => call.call_attribute(place, "align").map_or(8, |align| align.integer_value()),
             None => ty.alignment(module.raw()),
         };
         offset = offset.next_multiple_of(alignment.max(8));
-        slots.push(Slot {
-            argument,
-            copied,
-            offset,
-        });
+        slots.push(Slot { argument, copied, offset });
         offset += ty.size(module.raw()).next_multiple_of(8);
     }
     (slots, offset)
@@ -226,10 +192,7 @@ fn rebuild(call: Value, ty: Type, arguments: &[Value], kept: usize) -> Value {
         builder.call(ty, call.callee(), arguments)
     };
     new.set_calling_convention(call.calling_convention());
-    for place in [Place::Function, Place::Result]
-        .into_iter()
-        .chain((0..kept as u32).map(Place::Parameter))
-    {
+    for place in [Place::Function, Place::Result].into_iter().chain((0..kept as u32).map(Place::Parameter)) {
         for attribute in call.call_attributes(place) {
             new.add_call_attribute(place, attribute);
         }

@@ -66,10 +66,7 @@ impl Function {
     /// Every attribute at a place.
     pub fn attributes(self, place: Place) -> Vec<Attribute> {
         unsafe {
-            let mut raw = vec![
-                std::ptr::null_mut();
-                LLVMGetAttributeCountAtIndex(self.0, place.index()) as usize
-            ];
+            let mut raw = vec![std::ptr::null_mut(); LLVMGetAttributeCountAtIndex(self.0, place.index()) as usize];
             LLVMGetAttributesAtIndex(self.0, place.index(), raw.as_mut_ptr());
             raw.into_iter().map(Attribute).collect()
         }
@@ -109,10 +106,7 @@ impl Value {
     /// Every attribute of a call at a place.
     pub fn call_attributes(self, place: Place) -> Vec<Attribute> {
         unsafe {
-            let mut raw = vec![
-                std::ptr::null_mut();
-                LLVMGetCallSiteAttributeCount(self.0, place.index()) as usize
-            ];
+            let mut raw = vec![std::ptr::null_mut(); LLVMGetCallSiteAttributeCount(self.0, place.index()) as usize];
             LLVMGetCallSiteAttributes(self.0, place.index(), raw.as_mut_ptr());
             raw.into_iter().map(Attribute).collect()
         }

@@ -75,14 +75,7 @@ impl Builder {
     pub fn offset(&self, pointer: Value, offset: Value) -> Value {
         unsafe {
             let byte = LLVMInt8TypeInContext(LLVMGetBuilderContext(self.0));
-            Value(LLVMBuildGEP2(
-                self.0,
-                byte,
-                pointer.0,
-                &mut { offset.0 },
-                1,
-                NO_NAME,
-            ))
+            Value(LLVMBuildGEP2(self.0, byte, pointer.0, &mut { offset.0 }, 1, NO_NAME))
         }
     }
 
@@ -98,40 +91,15 @@ impl Builder {
     /// A call of a function type through a pointer.
     pub fn call(&self, ty: Type, callee: Value, arguments: &[Value]) -> Value {
         let mut raw: Vec<LLVMValueRef> = arguments.iter().map(|argument| argument.0).collect();
-        Value(unsafe {
-            LLVMBuildCall2(
-                self.0,
-                ty.0,
-                callee.0,
-                raw.as_mut_ptr(),
-                raw.len() as u32,
-                NO_NAME,
-            )
-        })
+        Value(unsafe { LLVMBuildCall2(self.0, ty.0, callee.0, raw.as_mut_ptr(), raw.len() as u32, NO_NAME) })
     }
 
     /// A call that goes on at `normal`, or unwinds to `unwind`.
-    pub fn invoke(
-        &self,
-        ty: Type,
-        callee: Value,
-        arguments: &[Value],
-        normal: Block,
-        unwind: Block,
-    ) -> Value {
+    pub fn invoke(&self, ty: Type, callee: Value, arguments: &[Value], normal: Block, unwind: Block) -> Value {
         let mut raw: Vec<LLVMValueRef> = arguments.iter().map(|argument| argument.0).collect();
         unsafe {
             let count = raw.len() as u32;
-            Value(LLVMBuildInvoke2(
-                self.0,
-                ty.0,
-                callee.0,
-                raw.as_mut_ptr(),
-                count,
-                normal.0,
-                unwind.0,
-                NO_NAME,
-            ))
+            Value(LLVMBuildInvoke2(self.0, ty.0, callee.0, raw.as_mut_ptr(), count, normal.0, unwind.0, NO_NAME))
         }
     }
 
@@ -220,28 +188,10 @@ impl Builder {
     }
 
     /// `llvm.memcpy` of `size` bytes.
-    pub fn copy_memory(
-        &self,
-        to: Value,
-        to_alignment: u64,
-        from: Value,
-        from_alignment: u64,
-        size: u64,
-    ) -> Value {
+    pub fn copy_memory(&self, to: Value, to_alignment: u64, from: Value, from_alignment: u64, size: u64) -> Value {
         unsafe {
-            let length = LLVMConstInt(
-                LLVMInt64TypeInContext(LLVMGetBuilderContext(self.0)),
-                size,
-                0,
-            );
-            Value(LLVMBuildMemCpy(
-                self.0,
-                to.0,
-                to_alignment as u32,
-                from.0,
-                from_alignment as u32,
-                length,
-            ))
+            let length = LLVMConstInt(LLVMInt64TypeInContext(LLVMGetBuilderContext(self.0)), size, 0);
+            Value(LLVMBuildMemCpy(self.0, to.0, to_alignment as u32, from.0, from_alignment as u32, length))
         }
     }
 }

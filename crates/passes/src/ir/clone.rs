@@ -8,16 +8,8 @@ use std::collections::HashMap;
 
 /// Copies every block of `from` to the end of `to`. `values` maps what is defined outside the copied
 /// blocks (the parameters) and receives each copied instruction. Returns the copy of each block.
-pub fn clone_into(
-    from: Function,
-    to: Function,
-    values: &mut HashMap<Value, Value>,
-) -> HashMap<Block, Block> {
-    let blocks: HashMap<Block, Block> = from
-        .blocks()
-        .into_iter()
-        .map(|block| (block, to.append_block("")))
-        .collect();
+pub fn clone_into(from: Function, to: Function, values: &mut HashMap<Value, Value>) -> HashMap<Block, Block> {
+    let blocks: HashMap<Block, Block> = from.blocks().into_iter().map(|block| (block, to.append_block(""))).collect();
     let builder = Builder::new(to.context());
     for block in from.blocks() {
         builder.position_at_end(blocks[&block]);
@@ -38,10 +30,7 @@ pub fn clone_into(
             let copy = values[&instruction];
             if instruction.opcode() == Opcode::LLVMPHI {
                 for (value, predecessor) in instruction.incoming() {
-                    copy.add_incoming(
-                        values.get(&value).copied().unwrap_or(value),
-                        blocks[&predecessor],
-                    );
+                    copy.add_incoming(values.get(&value).copied().unwrap_or(value), blocks[&predecessor]);
                 }
                 continue;
             }

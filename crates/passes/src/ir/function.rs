@@ -49,19 +49,12 @@ impl Function {
 
     /// Whether only this module can refer to the function by name.
     pub fn is_internal(self) -> bool {
-        matches!(
-            self.value().linkage(),
-            Linkage::LLVMInternalLinkage | Linkage::LLVMPrivateLinkage
-        )
+        matches!(self.value().linkage(), Linkage::LLVMInternalLinkage | Linkage::LLVMPrivateLinkage)
     }
 
     /// The parameters.
     pub fn parameters(self) -> Vec<Value> {
-        unsafe {
-            (0..LLVMCountParams(self.0))
-                .map(|index| Value(LLVMGetParam(self.0, index)))
-                .collect()
-        }
+        unsafe { (0..LLVMCountParams(self.0)).map(|index| Value(LLVMGetParam(self.0, index))).collect() }
     }
 
     /// The blocks in layout order.
@@ -80,10 +73,7 @@ impl Function {
 
     /// All instructions in layout order.
     pub fn instructions(self) -> Vec<Value> {
-        self.blocks()
-            .into_iter()
-            .flat_map(Block::instructions)
-            .collect()
+        self.blocks().into_iter().flat_map(Block::instructions).collect()
     }
 
     /// Adds an empty block at the end.
@@ -117,10 +107,7 @@ impl Function {
         unsafe {
             LLVMSetSubprogram(self.0, from);
             LLVMSetVisibility(self.0, LLVMGetVisibility(from.0));
-            inkwell::llvm_sys::comdat::LLVMSetComdat(
-                self.0,
-                inkwell::llvm_sys::comdat::LLVMGetComdat(from.0),
-            );
+            inkwell::llvm_sys::comdat::LLVMSetComdat(self.0, inkwell::llvm_sys::comdat::LLVMGetComdat(from.0));
             LLVMSetUnnamedAddress(self.0, LLVMGetUnnamedAddress(from.0));
         }
         let section = from.value().section();
@@ -197,20 +184,14 @@ impl Block {
 
     /// The first instruction that is neither a phi nor a landing pad.
     pub fn first_insertion_point(self) -> Option<Value> {
-        self.instructions().into_iter().find(|instruction| {
-            !matches!(
-                instruction.opcode(),
-                Opcode::LLVMPHI | Opcode::LLVMLandingPad
-            )
-        })
+        self.instructions()
+            .into_iter()
+            .find(|instruction| !matches!(instruction.opcode(), Opcode::LLVMPHI | Opcode::LLVMLandingPad))
     }
 
     /// The phis at the block's start.
     pub fn phis(self) -> Vec<Value> {
-        self.instructions()
-            .into_iter()
-            .take_while(|instruction| instruction.opcode() == Opcode::LLVMPHI)
-            .collect()
+        self.instructions().into_iter().take_while(|instruction| instruction.opcode() == Opcode::LLVMPHI).collect()
     }
 
     /// The instruction that ends the block.
@@ -227,9 +208,7 @@ impl Block {
     /// Adds an empty block before this one.
     pub fn insert_block_before(self, name: &str) -> Block {
         let name = super::c_string(name);
-        Block(unsafe {
-            LLVMInsertBasicBlockInContext(self.function().context(), self.0, name.as_ptr())
-        })
+        Block(unsafe { LLVMInsertBasicBlockInContext(self.function().context(), self.0, name.as_ptr()) })
     }
 
     /// Moves everything up to and including `last` into a new block before this one, to which all
@@ -238,12 +217,7 @@ impl Block {
     pub fn split_off_head(self, last: Value) -> Block {
         let head = self.insert_block_before("");
         // Not replace_all_uses_with: it would also rewrite the phis of this block's successors.
-        for user in self
-            .value()
-            .users()
-            .into_iter()
-            .filter(|user| user.is_instruction())
-        {
+        for user in self.value().users().into_iter().filter(|user| user.is_instruction()) {
             for (index, successor) in user.successors().into_iter().enumerate() {
                 if successor == self {
                     user.set_successor(index as u32, head);

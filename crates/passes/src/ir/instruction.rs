@@ -59,11 +59,7 @@ impl Value {
 
     /// The blocks a terminator can go to.
     pub fn successors(self) -> Vec<Block> {
-        unsafe {
-            (0..LLVMGetNumSuccessors(self.0))
-                .map(|index| Block(LLVMGetSuccessor(self.0, index)))
-                .collect()
-        }
+        unsafe { (0..LLVMGetNumSuccessors(self.0)).map(|index| Block(LLVMGetSuccessor(self.0, index))).collect() }
     }
 
     /// Redirects one successor of a terminator.
@@ -75,12 +71,7 @@ impl Value {
     pub fn incoming(self) -> Vec<(Value, Block)> {
         unsafe {
             (0..LLVMCountIncoming(self.0))
-                .map(|index| {
-                    (
-                        Value(LLVMGetIncomingValue(self.0, index)),
-                        Block(LLVMGetIncomingBlock(self.0, index)),
-                    )
-                })
+                .map(|index| (Value(LLVMGetIncomingValue(self.0, index)), Block(LLVMGetIncomingBlock(self.0, index))))
                 .collect()
         }
     }
@@ -107,11 +98,7 @@ impl Value {
 
     /// A call's arguments.
     pub fn arguments(self) -> Vec<Value> {
-        unsafe {
-            (0..LLVMGetNumArgOperands(self.0))
-                .map(|index| Value(LLVMGetArgOperand(self.0, index)))
-                .collect()
-        }
+        unsafe { (0..LLVMGetNumArgOperands(self.0)).map(|index| Value(LLVMGetArgOperand(self.0, index))).collect() }
     }
 
     /// Number of operand bundles of a call.
@@ -152,11 +139,7 @@ impl Value {
 
     /// The case values of a switch in the order of its successors (the first successor is the default).
     pub fn switch_cases(self) -> Vec<Value> {
-        unsafe {
-            (1..LLVMGetNumSuccessors(self.0))
-                .map(|index| Value(LLVMGetSwitchCaseValue(self.0, index)))
-                .collect()
-        }
+        unsafe { (1..LLVMGetNumSuccessors(self.0)).map(|index| Value(LLVMGetSwitchCaseValue(self.0, index))).collect() }
     }
 
     /// Adds a case to a switch.
@@ -205,42 +188,21 @@ impl Value {
         unsafe {
             let context = LLVMGetValueContext(self.0);
             let name = "branch_weights";
-            let weight = |value| {
-                LLVMValueAsMetadata(LLVMConstInt(LLVMInt32TypeInContext(context), value, 0))
-            };
-            let mut parts = [
-                LLVMMDStringInContext2(context, name.as_ptr().cast(), name.len()),
-                weight(1),
-                weight(1 << 20),
-            ];
+            let weight = |value| LLVMValueAsMetadata(LLVMConstInt(LLVMInt32TypeInContext(context), value, 0));
+            let mut parts =
+                [LLVMMDStringInContext2(context, name.as_ptr().cast(), name.len()), weight(1), weight(1 << 20)];
             let node = LLVMMDNodeInContext2(context, parts.as_mut_ptr(), parts.len());
-            LLVMSetMetadata(
-                self.0,
-                Self::metadata_kind(self, "prof"),
-                LLVMMetadataAsValue(context, node),
-            );
+            LLVMSetMetadata(self.0, Self::metadata_kind(self, "prof"), LLVMMetadataAsValue(context, node));
         }
     }
 
     fn metadata_kind(value: Value, name: &str) -> u32 {
-        unsafe {
-            LLVMGetMDKindIDInContext(
-                LLVMGetValueContext(value.0),
-                name.as_ptr().cast(),
-                name.len() as u32,
-            )
-        }
+        unsafe { LLVMGetMDKindIDInContext(LLVMGetValueContext(value.0), name.as_ptr().cast(), name.len() as u32) }
     }
 
     /// Removes metadata of this kind, if present.
     pub fn remove_metadata(self, name: &str) {
-        unsafe {
-            LLVMSetMetadata(
-                self.0,
-                Self::metadata_kind(self, name),
-                std::ptr::null_mut(),
-            )
-        }
+        unsafe { LLVMSetMetadata(self.0, Self::metadata_kind(self, name), std::ptr::null_mut()) }
     }
 
     /// `file:line` of the instruction, if the module has debug information.
@@ -271,12 +233,10 @@ impl Value {
         let mut length = 0;
         unsafe {
             let template = LLVMGetInlineAsmAsmString(self.0, &mut length);
-            let template =
-                CStr::from_bytes_until_nul(std::slice::from_raw_parts(template.cast(), length + 1))
-                    .map(|text| text.to_string_lossy().into_owned())
-                    .unwrap_or_default();
-            let constraints =
-                inkwell::llvm_sys::core::LLVMGetInlineAsmConstraintString(self.0, &mut length);
+            let template = CStr::from_bytes_until_nul(std::slice::from_raw_parts(template.cast(), length + 1))
+                .map(|text| text.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            let constraints = inkwell::llvm_sys::core::LLVMGetInlineAsmConstraintString(self.0, &mut length);
             let constraints = std::slice::from_raw_parts(constraints.cast::<u8>(), length);
             (template, String::from_utf8_lossy(constraints).into_owned())
         }

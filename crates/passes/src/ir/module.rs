@@ -48,10 +48,7 @@ impl Module {
 
     /// The functions with a body.
     pub fn definitions(self) -> Vec<Function> {
-        self.functions()
-            .into_iter()
-            .filter(|function| !function.is_declaration())
-            .collect()
+        self.functions().into_iter().filter(|function| !function.is_declaration()).collect()
     }
 
     /// All global variables.
@@ -98,8 +95,7 @@ impl Module {
 
     /// The function with this name, declared if need be.
     pub fn declare_function(self, name: &str, ty: Type) -> Function {
-        self.function(name)
-            .unwrap_or_else(|| self.add_function(name, ty))
+        self.function(name).unwrap_or_else(|| self.add_function(name, ty))
     }
 
     /// The intrinsic with this name for these overloaded types.
@@ -107,12 +103,7 @@ impl Module {
         let mut raw: Vec<LLVMTypeRef> = overloads.iter().map(|ty| ty.0).collect();
         unsafe {
             let id = LLVMLookupIntrinsicID(name.as_ptr().cast(), name.len());
-            Function(LLVMGetIntrinsicDeclaration(
-                self.0,
-                id,
-                raw.as_mut_ptr(),
-                raw.len(),
-            ))
+            Function(LLVMGetIntrinsicDeclaration(self.0, id, raw.as_mut_ptr(), raw.len()))
         }
     }
 
@@ -120,11 +111,7 @@ impl Module {
     pub fn declare_variable(self, name: &str, ty: Type) -> Value {
         unsafe {
             let existing = LLVMGetNamedGlobal(self.0, c_string(name).as_ptr());
-            Value(if existing.is_null() {
-                LLVMAddGlobal(self.0, ty.0, c_string(name).as_ptr())
-            } else {
-                existing
-            })
+            Value(if existing.is_null() { LLVMAddGlobal(self.0, ty.0, c_string(name).as_ptr()) } else { existing })
         }
     }
 
@@ -133,8 +120,7 @@ impl Module {
         let mut length = 0;
         unsafe {
             let text = LLVMGetModuleInlineAsm(self.0, &mut length);
-            String::from_utf8_lossy(std::slice::from_raw_parts(text.cast::<u8>(), length))
-                .into_owned()
+            String::from_utf8_lossy(std::slice::from_raw_parts(text.cast::<u8>(), length)).into_owned()
         }
     }
 
@@ -168,12 +154,7 @@ impl Module {
         unsafe {
             let options = passes::LLVMCreatePassBuilderOptions();
             let text = c_string(pipeline);
-            let error = passes::LLVMRunPassesOnFunction(
-                function.0,
-                text.as_ptr(),
-                std::ptr::null_mut(),
-                options,
-            );
+            let error = passes::LLVMRunPassesOnFunction(function.0, text.as_ptr(), std::ptr::null_mut(), options);
             passes::LLVMDisposePassBuilderOptions(options);
             check(error)
         }
@@ -202,11 +183,8 @@ impl Module {
         unsafe {
             let action = LLVMVerifierFailureAction::LLVMReturnStatusAction;
             let broken = LLVMVerifyModule(self.0, action, &mut message) != llvm_bool(false);
-            let text = if message.is_null() {
-                String::new()
-            } else {
-                CStr::from_ptr(message).to_string_lossy().into_owned()
-            };
+            let text =
+                if message.is_null() { String::new() } else { CStr::from_ptr(message).to_string_lossy().into_owned() };
             LLVMDisposeMessage(message);
             if broken { Err(text) } else { Ok(()) }
         }

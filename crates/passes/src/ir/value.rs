@@ -26,8 +26,7 @@ impl Value {
         let mut length = 0;
         unsafe {
             let start = LLVMGetValueName2(self.0, &mut length);
-            String::from_utf8_lossy(std::slice::from_raw_parts(start.cast::<u8>(), length))
-                .into_owned()
+            String::from_utf8_lossy(std::slice::from_raw_parts(start.cast::<u8>(), length)).into_owned()
         }
     }
 
@@ -85,12 +84,8 @@ impl Value {
     /// The function and block of a `blockaddress` constant.
     pub fn as_block_address(self) -> Option<(Function, Block)> {
         unsafe {
-            (!LLVMIsABlockAddress(self.0).is_null()).then(|| {
-                (
-                    Function(LLVMGetBlockAddressFunction(self.0)),
-                    Block(LLVMGetBlockAddressBasicBlock(self.0)),
-                )
-            })
+            (!LLVMIsABlockAddress(self.0).is_null())
+                .then(|| (Function(LLVMGetBlockAddressFunction(self.0)), Block(LLVMGetBlockAddressBasicBlock(self.0))))
         }
     }
 
@@ -98,8 +93,7 @@ impl Value {
     pub fn as_constant_integer(self) -> Option<u64> {
         unsafe {
             let is_integer = LLVMGetValueKind(self.0) == LLVMValueKind::LLVMConstantIntValueKind;
-            (is_integer && self.ty().integer_width() <= 64)
-                .then(|| LLVMConstIntGetZExtValue(self.0))
+            (is_integer && self.ty().integer_width() <= 64).then(|| LLVMConstIntGetZExtValue(self.0))
         }
     }
 
@@ -112,10 +106,7 @@ impl Value {
     pub fn operands(self) -> Vec<Value> {
         unsafe {
             let count = LLVMGetNumOperands(self.0).max(0) as u32;
-            (0..count)
-                .map(|index| Value(LLVMGetOperand(self.0, index)))
-                .filter(|value| !value.0.is_null())
-                .collect()
+            (0..count).map(|index| Value(LLVMGetOperand(self.0, index))).filter(|value| !value.0.is_null()).collect()
         }
     }
 
@@ -178,11 +169,7 @@ impl Value {
     pub fn section(self) -> String {
         unsafe {
             let section = LLVMGetSection(self.0);
-            if section.is_null() {
-                String::new()
-            } else {
-                CStr::from_ptr(section).to_string_lossy().into_owned()
-            }
+            if section.is_null() { String::new() } else { CStr::from_ptr(section).to_string_lossy().into_owned() }
         }
     }
 

@@ -1,0 +1,76 @@
+//! Where a program goes next, and when.
+
+use maize_abi::Isa;
+use std::time::Duration;
+
+/// A tour round ISAs.
+#[derive(Clone, Debug)]
+pub struct HopPlan {
+    /// The ISAs to visit, in order; the program starts on the first.
+    pub isas: Vec<Isa>,
+    /// Time between moves.
+    pub every: Duration,
+    /// With a seed, times are drawn evenly from 0 to twice `every`, and the next ISA at random from the others.
+    pub seed: Option<u64>,
+}
+
+/// The moves of a plan, one after the other.
+pub(crate) struct Tour {
+    plan: HopPlan,
+    position: usize,
+    random: Option<fastrand::Rng>,
+}
+
+impl Tour {
+    pub(crate) fn new(plan: HopPlan) -> Tour {
+        let random = plan.seed.map(fastrand::Rng::with_seed);
+        Tour { plan, position: 0, random }
+    }
+
+    /// Time until the next move.
+    pub(crate) fn interval(&mut self) -> Duration {
+        match &mut self.random {
+            Some(random) => self.plan.every.mul_f64(2.0 * random.f64()),
+            None => self.plan.every,
+        }
+    }
+
+    /// The ISA to move to; with one ISA in the plan, a fresh process of that ISA.
+    pub(crate) fn next(&mut self) -> Isa {
+        let count = self.plan.isas.len();
+        let step = match &mut self.random {
+            Some(random) if count > 1 => random.usize(1..count),
+            _ => 1,
+        };
+        self.position = (self.position + step) % count;
+        self.plan.isas[self.position]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_fixes_the_tour_and_never_stays() {
+        let plan = HopPlan { isas: Isa::ALL.to_vec(), every: Duration::from_millis(20), seed: Some(7) };
+        let (mut one, mut two) = (Tour::new(plan.clone()), Tour::new(plan));
+        let mut at = Isa::X86_64;
+        for _ in 0..1000 {
+            let next = one.next();
+            assert_eq!(next, two.next());
+            assert_ne!(next, at);
+            assert_eq!(one.interval(), two.interval());
+            at = next;
+        }
+    }
+
+    #[test]
+    fn without_a_seed_the_tour_goes_round_at_fixed_times() {
+        let plan = HopPlan { isas: Isa::ALL.to_vec(), every: Duration::from_millis(20), seed: None };
+        let mut tour = Tour::new(plan);
+        let visited: Vec<Isa> = (0..4).map(|_| tour.next()).collect();
+        assert_eq!(visited, [Isa::Aarch64, Isa::Riscv64, Isa::X86_64, Isa::Aarch64]);
+        assert_eq!(tour.interval(), Duration::from_millis(20));
+    }
+}

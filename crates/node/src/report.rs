@@ -1,0 +1,74 @@
+//! The record of a run, as JSON for other programs.
+
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Version of the report's format.
+pub const VERSION: u32 = 1;
+
+/// What happened in a run.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The program.
+    pub program: PathBuf,
+    /// How it ended.
+    pub exit: Exit,
+    /// The ISA it started on.
+    pub started_on: &'static str,
+    /// Wall-clock time of the run, microseconds.
+    pub elapsed_us: u64,
+    /// Every move, in order.
+    pub migrations: Vec<Migration>,
+    /// Moves that were asked for and did not happen; the program ran on at its source.
+    pub stays: Vec<Stay>,
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// With this status.
+    Status(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// One move.
+#[derive(Clone, Debug, Serialize)]
+pub struct Migration {
+    /// ISA of the source.
+    pub from: &'static str,
+    /// ISA of the destination.
+    pub to: &'static str,
+    /// When it was asked for, microseconds after the start.
+    pub at_us: u64,
+    /// Time from the request until the program reached a migration point, microseconds.
+    pub wait_us: u64,
+    /// Activations carried over.
+    pub frames: u64,
+    /// Bytes of their records.
+    pub record_bytes: u64,
+    /// Time to capture them, microseconds.
+    pub capture_us: f64,
+    /// Time to resume them, microseconds.
+    pub resume_us: f64,
+    /// Time during which the program ran on neither host, microseconds.
+    pub pause_us: f64,
+    /// Bytes of memory copied.
+    pub bytes_moved: u64,
+}
+
+/// A move that did not happen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Stay {
+    /// ISA of the source, where the program ran on.
+    pub on: &'static str,
+    /// ISA of the intended destination.
+    pub to: &'static str,
+    /// When it was asked for, microseconds after the start.
+    pub at_us: u64,
+    /// Why it did not happen.
+    pub reason: String,
+}

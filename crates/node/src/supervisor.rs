@@ -1,0 +1,351 @@
+//! Runs one program on one machine: keeps the host process it is in, prepares the one it moves to
+//! next, and asks for the move.
+//!
+//! The memory, descriptors and frames go from host to host directly; the supervisor only brings
+//! the two together and keeps the record. If a destination fails, the program runs on at its source.
+
+use crate::error::RunError;
+use crate::host::{Host, Launcher, socket_pair};
+use crate::plan::{HopPlan, Tour};
+use crate::report::{self, Exit, Migration, Report, Stay};
+use maize_abi::Isa;
+use maize_abi::control::{Kind, Message};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Signal, kill_process};
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// What to run, and how.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The multi-ISA binary.
+    pub program: PathBuf,
+    /// The program's arguments, its name first.
+    pub arguments: Vec<OsString>,
+    /// The ISA to start on.
+    pub isa: Isa,
+    /// Where to move, and when.
+    pub hop: Option<HopPlan>,
+    /// How long a program may take to reach a migration point before the report says so.
+    pub patience: Duration,
+    /// Kill the destination of every move with this number (from 1) while the move is under way, to show that nothing is lost.
+    pub kill_destination: Vec<usize>,
+}
+
+/// What an observer may want to show while the program runs.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// The program runs on this ISA now.
+    Moved(&'a Migration),
+    /// A move did not happen.
+    Stayed(&'a Stay),
+}
+
+/// Runs a program to its end.
+///
+/// # Errors
+/// [`RunError`], if the program could not be started or its host was lost without an exit status.
+pub fn run(options: &RunOptions, observe: &mut dyn FnMut(Event<'_>)) -> Result<Report, RunError> {
+    let image = maize_image::Image::open(&options.program).map_err(|error| RunError::Image(error.to_string()))?;
+    let mut launchers = HashMap::new();
+    let hop_isas = options.hop.iter().flat_map(|plan| plan.isas.iter().copied());
+    for isa in std::iter::once(options.isa).chain(hop_isas) {
+        if !launchers.contains_key(&isa) {
+            launchers.insert(isa, Launcher::new(&image, &options.program, isa, options.arguments.clone())?);
+        }
+    }
+    let host = Host::start(&launchers[&options.isa], false)?;
+    release_standard_streams()?;
+    let mut supervisor = Supervisor {
+        launchers,
+        current: host,
+        next: None,
+        tour: options.hop.clone().map(Tour::new),
+        started: Instant::now(),
+        deadline: Duration::ZERO,
+        options,
+        asked: 0,
+        migrations: Vec::new(),
+        stays: Vec::new(),
+    };
+    supervisor.schedule()?;
+    let exit = supervisor.supervise(observe)?;
+    Ok(Report {
+        version: report::VERSION,
+        program: options.program.clone(),
+        exit,
+        started_on: options.isa.name(),
+        elapsed_us: micros(supervisor.started.elapsed()),
+        migrations: supervisor.migrations,
+        stays: supervisor.stays,
+    })
+}
+
+/// The program alone holds its input and output, so that whoever is at their other ends sees it
+/// close them. Standard error stays, for the supervisor's own messages.
+fn release_standard_streams() -> Result<(), RunError> {
+    let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty())
+        .map_err(RunError::system("opening /dev/null"))?;
+    rustix::stdio::dup2_stdin(&null).map_err(RunError::system("releasing standard input"))?;
+    rustix::stdio::dup2_stdout(&null).map_err(RunError::system("releasing standard output"))
+}
+
+/// A destination: started, then ready, then with the move asked for, then with the source gone.
+struct Destination {
+    host: Host,
+    phase: Phase,
+}
+
+enum Phase {
+    Starting,
+    Ready,
+    Asked(Request),
+    SourceGone(Request, Message),
+}
+
+#[derive(Clone)]
+struct Request {
+    at: Duration,
+    overdue_reported: bool,
+    kill: bool,
+}
+
+struct Supervisor<'a> {
+    launchers: HashMap<Isa, Launcher>,
+    current: Host,
+    next: Option<Destination>,
+    tour: Option<Tour>,
+    started: Instant,
+    /// When the next move is due, from the start.
+    deadline: Duration,
+    options: &'a RunOptions,
+    asked: usize,
+    migrations: Vec<Migration>,
+    stays: Vec<Stay>,
+}
+
+impl Supervisor<'_> {
+    /// Starts the host of the next move ahead of time.
+    fn schedule(&mut self) -> Result<(), RunError> {
+        let Some(tour) = &mut self.tour else { return Ok(()) };
+        self.deadline = self.started.elapsed() + tour.interval();
+        let isa = tour.next();
+        self.next = Some(Destination { host: Host::start(&self.launchers[&isa], true)?, phase: Phase::Starting });
+        Ok(())
+    }
+
+    fn supervise(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Exit, RunError> {
+        loop {
+            let (source, source_ended, destination, destination_ended) = self.wait()?;
+            if source {
+                self.hear_source(observe)?;
+            }
+            if destination {
+                self.hear_destination(observe)?;
+            }
+            if destination_ended {
+                self.destination_ended(observe)?;
+            }
+            if source_ended && let Some(exit) = self.source_ended()? {
+                return Ok(exit);
+            }
+            self.ask_when_due()?;
+            self.report_overdue(observe);
+        }
+    }
+
+    /// Waits for something to happen: words from or the end of either host, or a deadline.
+    fn wait(&self) -> Result<(bool, bool, bool, bool), RunError> {
+        let mut sockets = vec![
+            PollFd::from_borrowed_fd(self.current.control(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.current.pidfd(), PollFlags::IN),
+        ];
+        if let Some(next) = &self.next {
+            sockets.push(PollFd::from_borrowed_fd(next.host.control(), PollFlags::IN));
+            sockets.push(PollFd::from_borrowed_fd(next.host.pidfd(), PollFlags::IN));
+        }
+        // A host that has ended hangs up its socket for good; only its pidfd tells then.
+        let timeout = self.timeout().map(|timeout| rustix::time::Timespec {
+            tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        });
+        match poll(&mut sockets, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(RunError::system("waiting for hosts")(error)),
+        }
+        let ready = |index: usize| sockets.get(index).is_some_and(|socket| socket.revents().contains(PollFlags::IN));
+        Ok((ready(0), ready(1), ready(2), ready(3)))
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let until = match &self.next.as_ref()?.phase {
+            Phase::Ready => self.deadline,
+            Phase::Asked(request) if !request.overdue_reported => request.at + self.options.patience,
+            _ => return None,
+        };
+        Some(until.saturating_sub(self.started.elapsed()))
+    }
+
+    fn ask_when_due(&mut self) -> Result<(), RunError> {
+        let now = self.started.elapsed();
+        let Some(next) = &mut self.next else { return Ok(()) };
+        if !matches!(next.phase, Phase::Ready) || now < self.deadline {
+            return Ok(());
+        }
+        self.asked += 1;
+        let kill = self.options.kill_destination.contains(&self.asked);
+        if kill {
+            // Stopped, it cannot answer; it is killed once the source has had time to start the move.
+            let _ = kill_process(next.host.pid(), Signal::STOP);
+        }
+        let (theirs, ours) = socket_pair()?;
+        next.host.send(&Message::new(Kind::Accept, [0; 8]), Some(theirs.as_fd()))?;
+        // The program may just have ended; its pidfd will tell.
+        let _ = self.current.send(&Message::new(Kind::Move, [0; 8]), Some(ours.as_fd()));
+        self.current.draw_attention();
+        next.phase = Phase::Asked(Request { at: now, overdue_reported: false, kill });
+        if kill {
+            std::thread::sleep(Duration::from_millis(20));
+            let _ = kill_process(next.host.pid(), Signal::KILL);
+        }
+        Ok(())
+    }
+
+    fn report_overdue(&mut self, observe: &mut dyn FnMut(Event<'_>)) {
+        let now = self.started.elapsed();
+        let Some(Destination { host, phase: Phase::Asked(request) }) = &mut self.next else { return };
+        if request.overdue_reported || now < request.at + self.options.patience {
+            return;
+        }
+        request.overdue_reported = true;
+        let reason =
+            format!("no migration point reached within {} ms; still waiting", self.options.patience.as_millis());
+        let stay = Stay { on: self.current.isa.name(), to: host.isa.name(), at_us: micros(request.at), reason };
+        observe(Event::Stayed(&stay));
+        self.stays.push(stay);
+    }
+
+    fn hear_source(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), RunError> {
+        while let Some(message) = self.current.receive() {
+            match (message.kind(), self.next.take()) {
+                (Some(Kind::Departed), Some(Destination { host, phase: Phase::Asked(request) })) => {
+                    self.next = Some(Destination { host, phase: Phase::SourceGone(request, message) });
+                }
+                (Some(Kind::Stayed), Some(Destination { host, phase: Phase::Asked(request) })) => {
+                    let stay = Stay {
+                        on: self.current.isa.name(),
+                        to: host.isa.name(),
+                        at_us: micros(request.at),
+                        reason: message.text().to_owned(),
+                    };
+                    observe(Event::Stayed(&stay));
+                    self.stays.push(stay);
+                    host.discard();
+                    self.schedule()?;
+                }
+                (_, next) => self.next = next,
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_destination(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), RunError> {
+        let Some(message) = self.next.as_ref().and_then(|next| next.host.receive()) else { return Ok(()) };
+        if message.kind() == Some(Kind::Arrived) {
+            // The source's last words come before the destination's first, but on another socket.
+            self.hear_source(observe)?;
+        }
+        match (message.kind(), self.next.take()) {
+            (Some(Kind::Ready), Some(Destination { host, phase: Phase::Starting })) => {
+                self.next = Some(Destination { host, phase: Phase::Ready });
+            }
+            (Some(Kind::Arrived), Some(Destination { host, phase: Phase::SourceGone(request, departed) })) => {
+                let mut source = std::mem::replace(&mut self.current, host);
+                source.wait()?;
+                let [frames, record_bytes, capture_ns, bytes_moved, ..] = departed.values;
+                let [resume_ns, pause_ns, waited_until_ns, ..] = message.values;
+                let _ = waited_until_ns;
+                let migration = Migration {
+                    from: source.isa.name(),
+                    to: self.current.isa.name(),
+                    at_us: micros(request.at),
+                    wait_us: departed.values[4] / 1000,
+                    frames,
+                    record_bytes,
+                    capture_us: capture_ns as f64 / 1000.0,
+                    resume_us: resume_ns as f64 / 1000.0,
+                    pause_us: pause_ns as f64 / 1000.0,
+                    bytes_moved,
+                };
+                observe(Event::Moved(&migration));
+                self.migrations.push(migration);
+                self.schedule()?;
+            }
+            (_, next) => self.next = next,
+        }
+        Ok(())
+    }
+
+    /// The source notices on the transfer socket, stays, and says so; here only a host that died
+    /// before the move was asked for is replaced.
+    fn destination_ended(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), RunError> {
+        match self.next.take() {
+            Some(Destination { host, phase: Phase::Starting | Phase::Ready }) => {
+                let isa = host.isa;
+                host.discard();
+                Err(RunError::NotReady { isa })
+            }
+            Some(Destination { mut host, phase: Phase::SourceGone(..) }) => {
+                // It holds the program: its end is the program's.
+                std::mem::swap(&mut host, &mut self.current);
+                host.wait()?;
+                Ok(())
+            }
+            Some(Destination { mut host, phase: phase @ Phase::Asked(_) }) => {
+                host.wait()?;
+                self.next = Some(Destination { host, phase });
+                self.await_source_word(observe)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// After a destination died the source either stays and says so, or is on its way to a migration point and will then.
+    fn await_source_word(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), RunError> {
+        while matches!(self.next, Some(Destination { phase: Phase::Asked(_), .. })) {
+            let mut sockets = [
+                PollFd::from_borrowed_fd(self.current.control(), PollFlags::IN),
+                PollFd::from_borrowed_fd(self.current.pidfd(), PollFlags::IN),
+            ];
+            let _ = poll(&mut sockets, None);
+            let ended = sockets[1].revents().contains(PollFlags::IN);
+            self.hear_source(observe)?;
+            if ended {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn source_ended(&mut self) -> Result<Option<Exit>, RunError> {
+        if matches!(self.next, Some(Destination { phase: Phase::SourceGone(..), .. })) {
+            return Ok(None);
+        }
+        let status = self.current.wait()?;
+        if let Some(next) = self.next.take() {
+            next.host.discard();
+        }
+        Ok(Some(match (status.code(), status.signal()) {
+            (Some(code), _) => Exit::Status(code),
+            (None, signal) => Exit::Signal(signal.unwrap_or(0)),
+        }))
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
