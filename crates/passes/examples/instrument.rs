@@ -14,7 +14,7 @@ fn main() {
     };
     let text = match arguments.get(3) {
         Some(isa) => compile_to_assembly(&source, &options, maize_abi::Isa::from_name(isa).unwrap()),
-        None => instrument_to_text(&source, &options),
+        None => instrument_to_text(&source, &options, maize_passes::Pass::GlobalDce),
     };
     match text {
         Ok(text) => println!("{text}"),

@@ -15,6 +15,7 @@ mod liveness;
 mod migrating;
 mod migration_points;
 pub mod pipeline;
+mod rematerialize;
 mod resume_clones;
 mod save_pads;
 mod setjmp;
@@ -25,4 +26,4 @@ mod variadics;
 
 pub use codegen::Output;
 pub use error::PassError;
-pub use pipeline::{CompileOptions, compile_module, compile_to_assembly, instrument_to_text};
+pub use pipeline::{CompileOptions, Pass, compile_module, compile_to_assembly, instrument_to_text};

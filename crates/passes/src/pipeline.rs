@@ -4,16 +4,17 @@ use crate::codegen::{self, Output};
 use crate::error::PassError;
 use crate::ir::{Function, Linkage, Module, Place};
 use crate::migrating::Migrating;
+use crate::shadow_stack::ShadowFrame;
 use crate::{
-    byval, computed_goto, inline_assembly, migration_points, resume_clones, save_pads, setjmp, shadow_stack,
-    thread_locals, unique_names, variadics,
+    byval, computed_goto, inline_assembly, migration_points, rematerialize, resume_clones, save_pads, setjmp,
+    shadow_stack, thread_locals, unique_names, variadics,
 };
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
 use inkwell::module::Module as InkwellModule;
 use maize_abi::Isa;
 use maize_abi::symbols::RESUME_SUFFIX;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// How to compile one translation unit.
@@ -66,21 +67,23 @@ pub fn compile_to_assembly(bitcode: &[u8], options: &CompileOptions, isa: Isa) -
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Runs the passes over a module and returns it as IR text, for inspection and tests.
+/// Runs the passes up to and including `last` over a module and returns it as IR text, for inspection and tests.
 ///
 /// # Errors
 /// As [`compile_module`].
-pub fn instrument_to_text(source: &[u8], options: &CompileOptions) -> Result<String, PassError> {
-    with_instrumented(source, options, |module| module.print_to_string().to_string())
+pub fn instrument_to_text(source: &[u8], options: &CompileOptions, last: Pass) -> Result<String, PassError> {
+    with_instrumented(source, options, last, |module| module.print_to_string().to_string())
 }
 
 fn instrument_bitcode(bitcode: &[u8], options: &CompileOptions) -> Result<Vec<u8>, PassError> {
-    with_instrumented(bitcode, options, |module| module.write_bitcode_to_memory().as_slice().to_vec())
+    let last = if options.instrument { Pass::GlobalDce } else { Pass::ComputedGoto };
+    with_instrumented(bitcode, options, last, |module| module.write_bitcode_to_memory().as_slice().to_vec())
 }
 
 fn with_instrumented<T>(
     source: &[u8],
     options: &CompileOptions,
+    last: Pass,
     then: impl FnOnce(&InkwellModule<'_>) -> T,
 ) -> Result<T, PassError> {
     let context = Context::create();
@@ -90,7 +93,17 @@ fn with_instrumented<T>(
         isa: "all ISAs",
         message: message.to_string(),
     })?;
-    instrument(Module::new(&parsed), options, &unit_suffix(source, &options.unit_name))?;
+    let module = Module::new(&parsed);
+    let suffix = unit_suffix(source, &options.unit_name);
+    let mut pipeline =
+        Pipeline { module, options, suffix, migrating: None, frames: HashMap::new(), clones: Vec::new() };
+    for pass in Pass::ALL {
+        pipeline.run(pass)?;
+        module.verify().map_err(|message| PassError::InvalidIr { pass: pass.name(), message })?;
+        if pass == last {
+            break;
+        }
+    }
     Ok(then(&parsed))
 }
 
@@ -102,57 +115,120 @@ fn unit_suffix(source: &[u8], unit_name: &str) -> String {
     format!("{:010x}", hasher.finish() & 0xff_ffff_ffff)
 }
 
-/// Runs one pass and checks its result.
-macro_rules! pass {
-    ($name:literal, $module:expr, $run:expr) => {{
-        let result = $run?;
-        $module.verify().map_err(|message| PassError::InvalidIr { pass: $name, message })?;
-        result
-    }};
-}
-
-fn instrument(module: Module, options: &CompileOptions, suffix: &str) -> Result<(), PassError> {
-    pass!("inline_assembly", module, inline_assembly::run(module));
+/// The passes, in the order in which they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // each is documented in the file of its name
+pub enum Pass {
+    InlineAssembly,
     // Before byval, which must not see the aggregates that variadics lays out.
-    pass!("variadics", module, variadics::run(module));
-    pass!("byval", module, byval::run(module));
-    pass!("unique_names", module, unique_names::run(module, suffix));
-    pass!("thread_locals", module, thread_locals::run(module));
-    pass!("computed_goto", module, computed_goto::run(module));
-    if options.instrument {
-        make_migratable(module, options, suffix)?;
-    }
-    // What is left unused must go for every ISA alike.
-    pass!("globaldce", module, module.run_passes("globaldce").map_err(simplification_error));
-    Ok(())
+    Variadics,
+    Byval,
+    UniqueNames,
+    ThreadLocals,
+    ComputedGoto,
+    Setjmp,
+    MigrationPoints,
+    ShadowStack,
+    Rematerialize,
+    /// `save_pads` and `resume_clones`, function by function: a clone is copied from the function with its pads.
+    Clones,
+    SimplifyClones,
+    /// What is left unused must go for every ISA alike.
+    GlobalDce,
 }
 
-fn make_migratable(module: Module, options: &CompileOptions, suffix: &str) -> Result<(), PassError> {
-    pass!("setjmp", module, setjmp::run(module));
-    pass!("migration_points", module, migration_points::run(module, &options.non_migrating));
-    let migrating = Migrating::of(module, &options.non_migrating);
-    let needs_frame = |function| setjmp::is_used_in(module, function);
-    let mut frames = pass!("shadow_stack", module, shadow_stack::run(module, &migrating, needs_frame));
-    let functions: Vec<Function> =
-        module.definitions().into_iter().filter(|&function| migrating.function(function)).collect();
-    let mut clones = Vec::new();
-    for &function in &functions {
-        let name = resume_name(function, suffix);
-        let clone = resume_clones::declare(module, function, &name);
-        let sites = save_pads::run(module, &migrating, function, clone, frames.get_mut(&function))?;
+impl Pass {
+    /// Every pass in order.
+    pub const ALL: [Pass; 13] = [
+        Pass::InlineAssembly,
+        Pass::Variadics,
+        Pass::Byval,
+        Pass::UniqueNames,
+        Pass::ThreadLocals,
+        Pass::ComputedGoto,
+        Pass::Setjmp,
+        Pass::MigrationPoints,
+        Pass::ShadowStack,
+        Pass::Rematerialize,
+        Pass::Clones,
+        Pass::SimplifyClones,
+        Pass::GlobalDce,
+    ];
+
+    /// The name of the pass's file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Pass::InlineAssembly => "inline_assembly",
+            Pass::Variadics => "variadics",
+            Pass::Byval => "byval",
+            Pass::UniqueNames => "unique_names",
+            Pass::ThreadLocals => "thread_locals",
+            Pass::ComputedGoto => "computed_goto",
+            Pass::Setjmp => "setjmp",
+            Pass::MigrationPoints => "migration_points",
+            Pass::ShadowStack => "shadow_stack",
+            Pass::Rematerialize => "rematerialize",
+            Pass::Clones => "resume_clones",
+            Pass::SimplifyClones => "simplify_clones",
+            Pass::GlobalDce => "globaldce",
+        }
+    }
+}
+
+/// The state that passes hand on.
+struct Pipeline<'a> {
+    module: Module,
+    options: &'a CompileOptions,
+    suffix: String,
+    migrating: Option<Migrating<'a>>,
+    frames: HashMap<Function, ShadowFrame>,
+    clones: Vec<Function>,
+}
+
+impl Pipeline<'_> {
+    fn run(&mut self, pass: Pass) -> Result<(), PassError> {
+        let module = self.module;
+        match pass {
+            Pass::InlineAssembly => inline_assembly::run(module),
+            Pass::Variadics => variadics::run(module),
+            Pass::Byval => byval::run(module),
+            Pass::UniqueNames => unique_names::run(module, &self.suffix),
+            Pass::ThreadLocals => thread_locals::run(module),
+            Pass::ComputedGoto => computed_goto::run(module),
+            Pass::Setjmp => setjmp::run(module),
+            Pass::MigrationPoints => migration_points::run(module, &self.options.non_migrating),
+            Pass::ShadowStack => {
+                let migrating = self.migrating.insert(Migrating::of(module, &self.options.non_migrating));
+                self.frames = shadow_stack::run(module, migrating, |function| setjmp::is_used_in(module, function))?;
+                Ok(())
+            }
+            Pass::Rematerialize => self.migrating_functions().into_iter().try_for_each(rematerialize::run),
+            Pass::Clones => self.migrating_functions().into_iter().try_for_each(|function| self.make_clone(function)),
+            Pass::SimplifyClones => self.clones.iter().try_for_each(|&clone| {
+                module.run_function_passes(clone, "mem2reg,simplifycfg,dce").map_err(simplification_error)
+            }),
+            Pass::GlobalDce => module.run_passes("globaldce").map_err(simplification_error),
+        }
+    }
+
+    fn migrating_functions(&self) -> Vec<Function> {
+        let Some(migrating) = &self.migrating else { return Vec::new() };
+        self.module.definitions().into_iter().filter(|&function| migrating.function(function)).collect()
+    }
+
+    fn make_clone(&mut self, function: Function) -> Result<(), PassError> {
+        let Some(migrating) = &self.migrating else { return Ok(()) };
+        let clone = resume_clones::declare(self.module, function, &resume_name(function, &self.suffix));
+        let sites = save_pads::run(self.module, migrating, function, clone, self.frames.get_mut(&function))?;
         if sites.is_empty() {
             clone.delete();
-            continue;
+            return Ok(());
         }
-        resume_clones::run(module, function, clone, &sites)?;
+        resume_clones::run(self.module, function, clone, &sites)?;
         place_clone(function, clone);
-        clones.push(clone);
+        self.clones.push(clone);
+        Ok(())
     }
-    for &clone in &clones {
-        module.run_function_passes(clone, "mem2reg,simplifycfg,dce").map_err(simplification_error)?;
-    }
-    pass!("save_pads and resume_clones", module, Ok::<(), PassError>(()));
-    Ok(())
 }
 
 fn simplification_error(message: String) -> PassError {

@@ -1,4 +1,4 @@
-//! Pass 10: every call at which an activation can be suspended gets a save pad.
+//! Pass 11: every call at which an activation can be suspended gets a save pad.
 //!
 //! ```text
 //!   %r = call T @g(...)            =>    %r = invoke T @g(...) to label %on unwind label %pad
@@ -81,8 +81,8 @@ pub fn run(
             values.insert(0, frame.base);
         }
         let (live, size) = lay_out(module, values);
-        if size > record::MAX_SIZE {
-            return Err(unsupported(call, "a call with more than 64 KiB of live values"));
+        if size >= record::MAX_SIZE || index >> SITE_BITS != 0 {
+            return Err(unsupported(call, "a call with 64 KiB of live values, or the 524,289th call,"));
         }
         let site = Site { number, call, is_setjmp, next, pad, live, size };
         if let Some(frame) = frame.as_deref_mut().filter(|_| is_setjmp) {
@@ -91,7 +91,7 @@ pub fn run(
         tail.fill_pad(module, &site);
         sites.push(site);
     }
-    tail.finish(module);
+    tail.finish(module, owner);
     strip_untrue_attributes(function, &sites);
     Ok(sites)
 }
@@ -162,12 +162,15 @@ pub fn alignment_at(offset: u64) -> u64 {
     1 << offset.trailing_zeros().min(record::ALIGN.trailing_zeros())
 }
 
-/// What all pads of a function end with: one block instead of a copy per pad.
+/// Bits of the number in which a pad passes its site to the tail; the record's size in units of 16 bytes is above them.
+const SITE_BITS: u32 = 19;
+
+/// What all pads of a function end with: one block instead of a copy per pad. A pad tells it site
+/// and size in one number, which is one short instruction.
 struct PadTail {
     block: Block,
     record: Value,
-    end: Value,
-    site: Value,
+    site_and_size: Value,
     resume: Function,
     builder: Builder,
 }
@@ -175,13 +178,11 @@ struct PadTail {
 impl PadTail {
     fn new(module: Module, function: Function, resume: Function) -> PadTail {
         let context = module.context();
-        let pointer = Type::pointer(context);
         let block = function.append_block("");
         let builder = Builder::at_end(block);
-        let record = builder.phi(pointer);
-        let end = builder.phi(pointer);
-        let site = builder.phi(Type::integer(context, 32));
-        PadTail { block, record, end, site, resume, builder }
+        let record = builder.phi(Type::pointer(context));
+        let site_and_size = builder.phi(Type::integer(context, 32));
+        PadTail { block, record, site_and_size, resume, builder }
     }
 
     fn fill_pad(&self, module: Module, site: &Site) {
@@ -191,24 +192,32 @@ impl PadTail {
         let landing = builder.cleanup_landing_pad(pad_type);
         let record = builder.extract_value(landing, 0);
         store_values(&builder, site, record);
-        let end = builder.offset_by(record, site.size as i64);
         builder.branch(self.block);
+        let number = u64::from(site.number & !record::OWNER_SITE);
+        let packed = (site.size / record::ALIGN) << SITE_BITS | number;
         self.record.add_incoming(record, site.pad);
-        self.end.add_incoming(end, site.pad);
-        self.site.add_incoming(Type::integer(context, 32).constant(u64::from(site.number)), site.pad);
+        self.site_and_size.add_incoming(Type::integer(context, 32).constant(packed), site.pad);
     }
 
-    fn finish(self, module: Module) {
+    fn finish(self, module: Module, owner: bool) {
         if self.record.incoming().is_empty() {
             self.block.delete();
             return;
         }
         let context = module.context();
+        let (int32, int64) = (Type::integer(context, 32), Type::integer(context, 64));
         let builder = self.builder;
-        store_identity(&builder, self.record, self.resume, self.site);
+        let mut site = builder.and(self.site_and_size, int32.constant((1 << SITE_BITS) - 1));
+        if owner {
+            site = builder.add(site, int32.constant(u64::from(record::OWNER_SITE)));
+        }
+        store_identity(&builder, self.record, self.resume, site);
+        let units = builder.shift_right(self.site_and_size, int32.constant(u64::from(SITE_BITS)));
+        let size = builder.mul(builder.integer_cast(units, int64), int64.constant(record::ALIGN));
+        let end = builder.offset(self.record, size);
         let ty = Type::function(Type::void(context), &[Type::pointer(context)]);
         let done = module.declare_function(PAD_DONE, ty);
-        let call = builder.call(ty, done.value(), &[self.end]);
+        let call = builder.call(ty, done.value(), &[end]);
         for name in ["noreturn", "nounwind", "cold"] {
             call.add_call_attribute(Place::Function, Attribute::new(context, name));
         }
