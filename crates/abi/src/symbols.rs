@@ -18,6 +18,16 @@ pub const PERSONALITY: &str = "__maize_personality";
 pub const SETJMP_SAVE: &str = "__maize_setjmp_save";
 /// Defined by the runtime: `void (ptr thread_pointer)`.
 pub const SET_THREAD_POINTER: &str = "__maize_set_thread_pointer";
+/// Defined by the libc: `noreturn void (ptr initial_stack)`, what the runtime calls when it is set up. `initial_stack` is in
+/// portable memory, laid out as the kernel does (argc, argv, envp, auxiliary vector).
+pub const LIBC_START: &str = "__maize_libc_start";
+/// Defined by the runtime: `i64 (ptr function, ptr stack, i64 flags, ptr argument, ptr parent_tid, ptr thread_pointer, ptr child_tid)`,
+/// `clone` with `CLONE_THREAD`: a thread that calls `i32 function(ptr argument)` and then exits. `stack` is the top of its
+/// shadow stack; returns the thread's id or a negated errno.
+pub const THREAD_CREATE: &str = "__maize_thread_create";
+/// Defined by the runtime: `noreturn void (ptr base, i64 size)`, unmaps the memory that holds the calling thread's
+/// shadow stack and thread pointer, and ends the thread.
+pub const THREAD_EXIT: &str = "__maize_thread_exit";
 /// Suffix of a function's resume clone.
 pub const RESUME_SUFFIX: &str = ".resume";
 

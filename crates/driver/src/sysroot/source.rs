@@ -1,0 +1,115 @@
+//! The third-party sources of the sysroot: what they are, how they get here, and their pinned checksums.
+//!
+//! Nothing of them is in the repository. Downloads are kept in the cache directory; a machine without
+//! network access needs only the files, put there by hand.
+
+use super::command;
+use super::error::SysrootError;
+use super::stamp::hex;
+use flate2::read::GzDecoder;
+use sha2::{Digest, Sha256};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A pinned source archive.
+pub struct Source {
+    /// Name of the archive.
+    pub file: &'static str,
+    /// SHA-256 of the archive, hexadecimal.
+    pub sha256: &'static str,
+    client: Client,
+}
+
+/// The package client that fetches a source.
+enum Client {
+    /// `apt-get source` of a Debian source package; needs `deb-src` entries.
+    Apt { package: &'static str },
+    /// `pip download` of a wheel.
+    Pip { requirement: &'static str },
+}
+
+/// musl, the libc.
+pub const MUSL: Source = Source {
+    file: "musl_1.2.3.orig.tar.gz",
+    sha256: "7d5b0b6062521e4627e099e4c9dc8248d32a30285e959b7eecaa780cf8cfd4a4",
+    client: Client::Apt { package: "musl=1.2.3-1" },
+};
+
+/// The C sources of LLVM's compiler-rt, as packaged for the LiteX hardware projects.
+pub const COMPILER_RT: Source = Source {
+    file: "pythondata_software_compiler_rt-0.0.post6206-py3-none-any.whl",
+    sha256: "dcaa7c6cc09a47271a98e9a9b47834b31384919aaa74034e0f184d3e9068c11e",
+    client: Client::Pip { requirement: "pythondata-software-compiler-rt==0.0.post6206" },
+};
+
+impl Source {
+    /// Unpacks the archive below `destination`, after fetching it if it is not in the cache.
+    ///
+    /// # Errors
+    /// A failed download, a wrong checksum, or a failure to write.
+    pub fn unpack(&self, destination: &Path) -> Result<(), SysrootError> {
+        let archive = self.fetch()?;
+        let file = File::open(&archive).map_err(SysrootError::read(&archive))?;
+        let unpacked = match self.client {
+            Client::Apt { .. } => tar::Archive::new(GzDecoder::new(file)).unpack(destination),
+            Client::Pip { .. } => {
+                zip::ZipArchive::new(file).and_then(|mut zip| zip.extract(destination)).map_err(io::Error::other)
+            }
+        };
+        unpacked.map_err(SysrootError::write(destination))
+    }
+
+    /// The archive's path in the cache, with its checksum verified.
+    fn fetch(&self) -> Result<PathBuf, SysrootError> {
+        let directory = super::cache_directory()?.join("downloads");
+        let archive = directory.join(self.file);
+        if !archive.exists() {
+            fs::create_dir_all(&directory).map_err(SysrootError::write(&directory))?;
+            self.download(&directory)?;
+        }
+        let mut hasher = Sha256::new();
+        File::open(&archive)
+            .and_then(|mut file| io::copy(&mut file, &mut hasher))
+            .map_err(SysrootError::read(&archive))?;
+        let found = hex(&hasher.finalize());
+        if found == self.sha256 {
+            Ok(archive)
+        } else {
+            Err(SysrootError::Checksum { path: archive, found, expected: self.sha256 })
+        }
+    }
+
+    /// Fetches into a scratch directory, so that a broken download leaves nothing behind.
+    fn download(&self, directory: &Path) -> Result<(), SysrootError> {
+        let scratch = tempfile::tempdir_in(directory).map_err(SysrootError::write(directory))?;
+        let (mut command, program, origin) = match self.client {
+            Client::Apt { package } => {
+                let mut command = Command::new("apt-get");
+                command.args(["-qq", "-o", "APT::Sandbox::User=root", "source", "--download-only", package]);
+                (command, "apt-get source", "Debian, with deb-src entries")
+            }
+            Client::Pip { requirement } => {
+                let mut command = Command::new("python3");
+                command.args([
+                    "-m",
+                    "pip",
+                    "--disable-pip-version-check",
+                    "download",
+                    "--quiet",
+                    "--no-deps",
+                    "--only-binary=:all:",
+                    requirement,
+                ]);
+                (command, "pip download", "python3-pip")
+            }
+        };
+        command::run(command.current_dir(scratch.path()), origin)?;
+        let (from, to) = (scratch.path().join(self.file), directory.join(self.file));
+        if !from.exists() {
+            return Err(SysrootError::NotDelivered { program, file: self.file, directory: directory.to_owned() });
+        }
+        fs::rename(&from, &to).map_err(SysrootError::write(&to))
+    }
+}
