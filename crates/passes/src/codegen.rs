@@ -98,9 +98,9 @@ impl TargetMachine {
     fn new(isa: Isa, target: &Target, optimization_level: u8) -> Result<TargetMachine, PassError> {
         target.initialize();
         let triple = CString::new(target.triple).unwrap_or_default();
+        // LLVM's fast path for unoptimised code does not know operand bundles, so 0 is as 1.
         let level = match optimization_level {
-            0 => machine::LLVMCodeGenOptLevel::LLVMCodeGenLevelNone,
-            1 => machine::LLVMCodeGenOptLevel::LLVMCodeGenLevelLess,
+            0 | 1 => machine::LLVMCodeGenOptLevel::LLVMCodeGenLevelLess,
             2 => machine::LLVMCodeGenOptLevel::LLVMCodeGenLevelDefault,
             _ => machine::LLVMCodeGenOptLevel::LLVMCodeGenLevelAggressive,
         };

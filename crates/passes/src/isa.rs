@@ -1,6 +1,8 @@
 //! What LLVM must be told about each ISA. A new ISA is one more constant here.
 
+use inkwell::llvm_sys::support::LLVMParseCommandLineOptions;
 use inkwell::llvm_sys::target;
+use std::sync::Once;
 use maize_abi::Isa;
 
 /// One ISA as LLVM names it.
@@ -42,8 +44,18 @@ impl Target {
 
     /// Registers the back end with LLVM; may be called any number of times.
     pub fn initialize(&self) {
+        static OPTIONS: Once = Once::new();
+        OPTIONS.call_once(set_options);
         (self.initialize)();
     }
+}
+
+/// LLVM options that have no other interface.
+fn set_options() {
+    // Values live at a site stay in callee-saved registers; without this each would be stored to the stack before each call.
+    let arguments = [c"maize".as_ptr(), c"-use-registers-for-deopt-values".as_ptr()];
+    // SAFETY: the strings are static, and `Once` keeps other threads from parsing at the same time.
+    unsafe { LLVMParseCommandLineOptions(arguments.len() as i32, arguments.as_ptr(), std::ptr::null()) }
 }
 
 fn x86_64() {

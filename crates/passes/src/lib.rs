@@ -17,12 +17,13 @@ mod migration_points;
 pub mod pipeline;
 mod rematerialize;
 mod resume_clones;
-mod save_pads;
 mod setjmp;
 mod shadow_stack;
+mod sites;
 mod thread_locals;
 mod unique_names;
 mod variadics;
+mod words;
 
 pub use codegen::Output;
 pub use error::PassError;

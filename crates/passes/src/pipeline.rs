@@ -2,12 +2,12 @@
 
 use crate::codegen::{self, Output};
 use crate::error::PassError;
-use crate::ir::{Function, Linkage, Module, Place};
+use crate::ir::{Function, Linkage, Module, Place, Value};
 use crate::migrating::Migrating;
 use crate::shadow_stack::ShadowFrame;
 use crate::{
-    byval, computed_goto, inline_assembly, migration_points, rematerialize, resume_clones, save_pads, setjmp,
-    shadow_stack, thread_locals, unique_names, variadics,
+    byval, computed_goto, inline_assembly, migration_points, rematerialize, resume_clones, setjmp,
+    shadow_stack, sites, thread_locals, unique_names, variadics,
 };
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
@@ -130,7 +130,7 @@ pub enum Pass {
     MigrationPoints,
     ShadowStack,
     Rematerialize,
-    /// `save_pads` and `resume_clones`, function by function: a clone is copied from the function with its pads.
+    /// `sites` and `resume_clones`, function by function: a clone is copied from the function with its sites.
     Clones,
     SimplifyClones,
     /// What is left unused must go for every ISA alike.
@@ -203,7 +203,14 @@ impl Pipeline<'_> {
                 Ok(())
             }
             Pass::Rematerialize => self.migrating_functions().into_iter().try_for_each(rematerialize::run),
-            Pass::Clones => self.migrating_functions().into_iter().try_for_each(|function| self.make_clone(function)),
+            Pass::Clones => {
+                self.migrating_functions().into_iter().try_for_each(|function| self.make_clone(function))?;
+                let clones: Vec<Value> = self.clones.iter().map(|clone| clone.value()).collect();
+                if !clones.is_empty() {
+                    module.keep(&clones);
+                }
+                Ok(())
+            }
             Pass::SimplifyClones => self.clones.iter().try_for_each(|&clone| {
                 module.run_function_passes(clone, "mem2reg,simplifycfg,dce").map_err(simplification_error)
             }),
@@ -218,12 +225,11 @@ impl Pipeline<'_> {
 
     fn make_clone(&mut self, function: Function) -> Result<(), PassError> {
         let Some(migrating) = &self.migrating else { return Ok(()) };
-        let clone = resume_clones::declare(self.module, function, &resume_name(function, &self.suffix));
-        let sites = save_pads::run(self.module, migrating, function, clone, self.frames.get_mut(&function))?;
+        let sites = sites::run(self.module, migrating, function, self.frames.get_mut(&function))?;
         if sites.is_empty() {
-            clone.delete();
             return Ok(());
         }
+        let clone = resume_clones::declare(self.module, function, &format!("{}{RESUME_SUFFIX}", function.name()));
         resume_clones::run(self.module, function, clone, &sites)?;
         place_clone(function, clone);
         self.clones.push(clone);
@@ -235,14 +241,7 @@ fn simplification_error(message: String) -> PassError {
     PassError::Llvm { stage: "simplification", isa: "all ISAs", message }
 }
 
-/// Clones are local to the unit: the pads that name them are, too. Functions that several units may
-/// define need the unit's suffix to keep their clones apart.
-fn resume_name(function: Function, suffix: &str) -> String {
-    let name = function.name();
-    let shared = !function.is_internal() && function.value().linkage() != Linkage::LLVMExternalLinkage;
-    if shared { format!("{name}.{suffix}{RESUME_SUFFIX}") } else { format!("{name}{RESUME_SUFFIX}") }
-}
-
+/// Clones are local to the unit: only its own site table names them.
 fn place_clone(function: Function, clone: Function) {
     for attribute in function.attributes(Place::Function) {
         clone.add_attribute(Place::Function, attribute);

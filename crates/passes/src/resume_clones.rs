@@ -9,9 +9,10 @@
 
 use crate::error::PassError;
 use crate::ir::{Block, Builder, Function, Module, Opcode, Place, Type, Value, clone_into};
-use crate::save_pads::{Site, alignment_at};
+use crate::sites::{self, Site};
+use crate::words::{self, WORD};
 use maize_abi::record;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Adds the resume clone, without a body, of `function`.
 pub fn declare(module: Module, function: Function, name: &str) -> Function {
@@ -29,9 +30,6 @@ pub fn declare(module: Module, function: Function, name: &str) -> Function {
 /// None today; the signature is that of every pass.
 pub fn run(module: Module, function: Function, clone: Function, sites: &[Site]) -> Result<(), PassError> {
     let context = module.context();
-    if let Some(personality) = function.personality() {
-        clone.set_personality(personality);
-    }
     let entry = clone.append_block("");
     let mut copies: HashMap<Value, Value> = HashMap::new();
     for parameter in function.parameters() {
@@ -47,12 +45,12 @@ pub fn run(module: Module, function: Function, clone: Function, sites: &[Site]) 
     let impossible = clone.append_block("");
     Builder::at_end(impossible).unreachable();
     let switch = builder.switch(number, impossible, sites.len() as u32);
-    let body = CloneBody { module, clone, record, slots, copies, blocks };
+    let body = CloneBody { module, clone, record, slots, blocks };
     for site in sites {
         switch.add_case(int32.constant(u64::from(site.number)), body.resume_at(site));
     }
     // Within a run of code setjmp returns 0; other values come through records.
-    for marker in sites.iter().filter(|site| site.is_setjmp).flat_map(|site| [site.call, body.copies[&site.call]]) {
+    for marker in sites.iter().filter_map(|site| site.setjmp).flat_map(|marker| [marker, copies[&marker]]) {
         marker.replace_all_uses_with(marker.ty().zero());
         marker.erase();
     }
@@ -65,7 +63,6 @@ struct CloneBody {
     clone: Function,
     record: Value,
     slots: HashMap<Value, Value>,
-    copies: HashMap<Value, Value>,
     blocks: HashMap<Block, Block>,
 }
 
@@ -80,7 +77,7 @@ struct Demotion<'a> {
 /// entry; definitions store to it and uses load from it. Returns the slots by original value.
 fn demote(demotion: &Demotion<'_>) -> HashMap<Value, Value> {
     let Demotion { entry, function, sites, copies } = demotion;
-    let results = sites.iter().map(|site| site.call).filter(|call| call.ty().is_storable());
+    let results = sites.iter().map(Site::result).filter(|result| result.ty().is_storable());
     let live: Vec<Value> =
         sites.iter().flat_map(|site| site.live.iter().map(|&(value, _)| value)).chain(results).collect();
     let builder = Builder::at_end(*entry);
@@ -102,10 +99,9 @@ fn demote(demotion: &Demotion<'_>) -> HashMap<Value, Value> {
             }
         }
     }
-    let calls: HashSet<Value> = sites.iter().map(|site| site.call).collect();
     for (&value, &slot) in &slots {
-        // Parameters arrive by records only; results are stored on the edge from the call, by `resume_at`.
-        if value.is_argument() || calls.contains(&value) {
+        // Parameters arrive by records only.
+        if value.is_argument() {
             continue;
         }
         let copy = copies[&value];
@@ -139,51 +135,34 @@ fn demote_phi_uses(original: Value, copy: Value, slots: &HashMap<Value, Value>) 
 impl CloneBody {
     /// The block that continues the activation from a record of `site`.
     fn resume_at(&self, site: &Site) -> Block {
-        let CloneBody { module, clone, record, slots, copies, blocks } = self;
-        let context = module.context();
-        let pointer = Type::pointer(context);
-        let call = copies[&site.call];
-        let next = blocks[&site.next];
+        let CloneBody { module, clone, record, slots, blocks } = self;
+        let module = *module;
+        let pointer = Type::pointer(module.context());
         let target = clone.append_block("");
         let builder = Builder::at_end(target);
         for &(value, offset) in &site.live {
-            let loaded = builder.load(value.ty(), builder.offset_by(*record, offset as i64), alignment_at(offset));
+            let loaded = words::load(module, &builder, value.ty(), builder.offset_by(*record, offset as i64));
             builder.store(loaded, slots[&value], record::ALIGN);
         }
         let inner = builder.load(pointer, builder.offset_by(*record, record::INNER as i64), 8);
         let continuation = builder.load(pointer, builder.offset_by(inner, record::RESUME as i64), 8);
-        let ty = Type::function(call.ty(), &[pointer]);
-
-        // Both ways to get past the call store the result, if any, on their own edge.
-        let arrived = clone.append_block("");
-        let result = if site.is_setjmp {
+        let ty = Type::function(site.result().ty(), &[pointer]);
+        let result = if site.setjmp.is_some() {
             // What continues a setjmp only hands over longjmp's value; it is never suspended itself.
-            let result = builder.call(ty, continuation, &[inner]);
-            builder.branch(arrived);
-            result
+            builder.call(ty, continuation, &[inner])
         } else {
-            builder.invoke(ty, continuation, &[inner], arrived, blocks[&site.pad])
+            let words: Vec<Value> = (0..)
+                .zip(&site.words)
+                .map(|(index, &ty)| builder.load(ty, builder.offset_by(*record, (record::VALUES + WORD * index) as i64), WORD))
+                .collect();
+            let call = builder.call_with_words(ty, continuation, &[inner], &words);
+            sites::mark(module, call, site.number);
+            call
         };
-        let result_slot = slots.get(&site.call);
-        let edge = Builder::at_end(arrived);
-        if let Some(&slot) = result_slot {
-            edge.store(result, slot, record::ALIGN);
+        if let Some(&slot) = slots.get(&site.result()) {
+            builder.store(result, slot, record::ALIGN);
         }
-        edge.branch(next);
-
-        if let Some(&slot) = result_slot {
-            if site.is_setjmp {
-                if let Some(terminator) = call.block().terminator() {
-                    Builder::before(terminator).store(call, slot, record::ALIGN);
-                }
-            } else {
-                let returned = clone.append_block("");
-                let edge = Builder::at_end(returned);
-                edge.store(call, slot, record::ALIGN);
-                edge.branch(next);
-                call.set_successor(0, returned);
-            }
-        }
+        builder.branch(blocks[&site.next]);
         target
     }
 }

@@ -50,6 +50,14 @@ impl Attribute {
         Attribute(unsafe { LLVMCreateEnumAttribute(context, kind(name), value) })
     }
 
+    /// A string attribute.
+    pub fn string(context: LLVMContextRef, name: &str, value: &str) -> Attribute {
+        Attribute(unsafe {
+            let (name_length, value_length) = (name.len() as u32, value.len() as u32);
+            LLVMCreateStringAttribute(context, name.as_ptr().cast(), name_length, value.as_ptr().cast(), value_length)
+        })
+    }
+
     /// The type of a type attribute such as `byval(T)`.
     pub fn type_value(self) -> super::Type {
         super::Type(unsafe { LLVMGetTypeAttributeValue(self.0) })

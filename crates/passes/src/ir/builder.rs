@@ -103,18 +103,36 @@ impl Builder {
         }
     }
 
-    /// A landing pad that runs for every unwinding.
-    pub fn cleanup_landing_pad(&self, ty: Type) -> Value {
+    /// A call with a `deopt` operand bundle: values whose places at the call back ends write down in the stack map.
+    pub fn call_with_words(&self, ty: Type, callee: Value, arguments: &[Value], words: &[Value]) -> Value {
+        let mut raw: Vec<LLVMValueRef> = arguments.iter().map(|argument| argument.0).collect();
+        let mut words: Vec<LLVMValueRef> = words.iter().map(|word| word.0).collect();
+        let tag = "deopt";
         unsafe {
-            let pad = LLVMBuildLandingPad(self.0, ty.0, std::ptr::null_mut(), 0, NO_NAME);
-            LLVMSetCleanup(pad, 1);
-            Value(pad)
+            let mut bundle =
+                LLVMCreateOperandBundle(tag.as_ptr().cast(), tag.len(), words.as_mut_ptr(), words.len() as u32);
+            let count = raw.len() as u32;
+            let arguments = raw.as_mut_ptr();
+            let call =
+                LLVMBuildCallWithOperandBundles(self.0, ty.0, callee.0, arguments, count, &mut bundle, 1, NO_NAME);
+            LLVMDisposeOperandBundle(bundle);
+            Value(call)
         }
     }
 
     /// Field `index` of an aggregate.
     pub fn extract_value(&self, aggregate: Value, index: u32) -> Value {
         Value(unsafe { LLVMBuildExtractValue(self.0, aggregate.0, index, NO_NAME) })
+    }
+
+    /// The aggregate with field `index` replaced.
+    pub fn insert_value(&self, aggregate: Value, field: Value, index: u32) -> Value {
+        Value(unsafe { LLVMBuildInsertValue(self.0, aggregate.0, field.0, index, NO_NAME) })
+    }
+
+    /// `bitcast`.
+    pub fn bit_cast(&self, value: Value, ty: Type) -> Value {
+        Value(unsafe { LLVMBuildBitCast(self.0, value.0, ty.0, NO_NAME) })
     }
 
     /// Integer comparison.

@@ -1,6 +1,7 @@
 //! Modules: symbols, verification, pass pipelines, bitcode.
 
 use super::function::Function;
+use super::Linkage;
 use super::types::Type;
 use super::value::Value;
 use super::{c_string, llvm_bool};
@@ -112,6 +113,25 @@ impl Module {
         unsafe {
             let existing = LLVMGetNamedGlobal(self.0, c_string(name).as_ptr());
             Value(if existing.is_null() { LLVMAddGlobal(self.0, ty.0, c_string(name).as_ptr()) } else { existing })
+        }
+    }
+
+    /// Keeps globals that nothing in the module refers to (`llvm.compiler.used`).
+    pub fn keep(self, globals: &[Value]) {
+        const NAME: &str = "llvm.compiler.used";
+        unsafe {
+            let mut raw: Vec<LLVMValueRef> = globals.iter().map(|global| global.0).collect();
+            let existing = LLVMGetNamedGlobal(self.0, c_string(NAME).as_ptr());
+            if !existing.is_null() {
+                raw.extend(Value(LLVMGetInitializer(existing)).operands().iter().map(|value| value.0));
+                LLVMDeleteGlobal(existing);
+            }
+            let pointer = Type::pointer(self.context());
+            let list = LLVMConstArray2(pointer.0, raw.as_mut_ptr(), raw.len() as u64);
+            let variable = Value(LLVMAddGlobal(self.0, LLVMTypeOf(list), c_string(NAME).as_ptr()));
+            LLVMSetInitializer(variable.0, list);
+            variable.set_linkage(Linkage::LLVMAppendingLinkage);
+            variable.set_section("llvm.metadata");
         }
     }
 

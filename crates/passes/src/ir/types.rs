@@ -4,7 +4,7 @@ use super::value::Value;
 use inkwell::llvm_sys::LLVMTypeKind;
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::prelude::*;
-use inkwell::llvm_sys::target::{LLVMABIAlignmentOfType, LLVMABISizeOfType, LLVMGetModuleDataLayout};
+use inkwell::llvm_sys::target::{LLVMABIAlignmentOfType, LLVMABISizeOfType, LLVMGetModuleDataLayout, LLVMSizeOfTypeInBits};
 
 /// An IR type.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,6 +77,40 @@ impl Type {
     /// Width of an integer type, bits.
     pub fn integer_width(self) -> u32 {
         unsafe { LLVMGetIntTypeWidth(self.0) }
+    }
+
+    /// Number of elements of a struct or array type.
+    pub fn element_count(self) -> u32 {
+        unsafe {
+            match self.kind() {
+                LLVMTypeKind::LLVMArrayTypeKind => LLVMGetArrayLength2(self.0) as u32,
+                _ => LLVMCountStructElementTypes(self.0),
+            }
+        }
+    }
+
+    /// The type of element `index` of a struct or array type.
+    pub fn element(self, index: u32) -> Type {
+        unsafe {
+            match self.kind() {
+                LLVMTypeKind::LLVMArrayTypeKind => Type(LLVMGetElementType(self.0)),
+                _ => Type(LLVMStructGetTypeAtIndex(self.0, index)),
+            }
+        }
+    }
+
+    /// For a vector of pointers, the vector of 64-bit integers as long; `None` for other types.
+    pub fn vector_of_integers(self, context: LLVMContextRef) -> Option<Type> {
+        unsafe {
+            let of_pointers = self.kind() == LLVMTypeKind::LLVMVectorTypeKind
+                && Type(LLVMGetElementType(self.0)).kind() == LLVMTypeKind::LLVMPointerTypeKind;
+            of_pointers.then(|| Type(LLVMVectorType(Type::integer(context, 64).0, LLVMGetVectorSize(self.0))))
+        }
+    }
+
+    /// Width of a value, bits, under the module's data layout.
+    pub fn bits(self, module: LLVMModuleRef) -> u64 {
+        unsafe { LLVMSizeOfTypeInBits(LLVMGetModuleDataLayout(module), self.0) }
     }
 
     /// Size in memory, bytes, under the module's data layout.
