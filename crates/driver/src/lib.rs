@@ -1,3 +1,5 @@
 //! driver
 
+pub mod cc;
+pub mod link;
 pub mod sysroot;

@@ -4,15 +4,22 @@
 //! that there is one data image. Each ISA works in an LLVM context of its own, on its own thread.
 
 use crate::error::PassError;
-use crate::ir::{Linkage, Module, Place};
+use crate::ir::{Builder, Linkage, Module, Place, Type};
 use crate::isa::Target;
 use inkwell::context::Context;
-use inkwell::llvm_sys::core::LLVMDisposeMessage;
+use inkwell::llvm_sys::LLVMDiagnosticSeverity;
+use inkwell::llvm_sys::core::{
+    LLVMContextSetDiagnosticHandler, LLVMDisposeMessage, LLVMGetDiagInfoDescription, LLVMGetDiagInfoSeverity,
+    LLVMGetModuleContext,
+};
+use inkwell::llvm_sys::prelude::LLVMDiagnosticInfoRef;
 use inkwell::llvm_sys::target_machine as machine;
 use inkwell::memory_buffer::MemoryBuffer;
 use inkwell::module::Module as InkwellModule;
 use maize_abi::Isa;
-use std::ffi::{CStr, CString};
+use maize_abi::symbols::RESUME_SUFFIX;
+use std::cell::RefCell;
+use std::ffi::{CStr, CString, c_void};
 
 /// What code generation yields.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,11 +39,16 @@ pub fn generate(bitcode: &[u8], isa: Isa, optimization_level: u8, output: Output
     let buffer = MemoryBuffer::create_from_memory_range_copy(bitcode, "unit");
     let parsed = InkwellModule::parse_bitcode_from_buffer(&buffer, &context)
         .map_err(|message| llvm_error("reading bitcode", isa, message.to_string()))?;
+    let diagnostics = Diagnostics::collect(&parsed);
     let module = Module::new(&parsed);
     let target = Target::of(isa);
     retarget(module, isa, &target).map_err(|message| llvm_error("retargeting", isa, message))?;
     let target_machine = TargetMachine::new(isa, &target, optimization_level)?;
-    target_machine.emit(module, isa, output)
+    let code = target_machine.emit(module, isa, output)?;
+    match diagnostics.first_error() {
+        Some(message) => Err(llvm_error("code generation", isa, message)),
+        None => Ok(code),
+    }
 }
 
 fn llvm_error(stage: &'static str, isa: Isa, message: String) -> PassError {
@@ -49,6 +61,9 @@ fn retarget(module: Module, isa: Isa, target: &Target) -> Result<(), String> {
     if isa != Isa::X86_64 {
         detach_data(module)?;
     }
+    if !target.has_32_bit_registers {
+        widen_words(module);
+    }
     for function in module.functions() {
         for name in ["target-cpu", "target-features", "tune-cpu", "probe-stack", "stack-probe-size"] {
             function.remove_string_attribute(name);
@@ -57,11 +72,30 @@ fn retarget(module: Module, isa: Isa, target: &Target) -> Result<(), String> {
         for name in ["ssp", "sspstrong", "sspreq"] {
             function.remove_attribute(Place::Function, name);
         }
-        if !function.is_declaration() && function.value().section().is_empty() {
+        // One section each, even where the source names another: only so can entries be aligned across ISAs.
+        if !function.is_declaration() && !function.value().section().ends_with(RESUME_SUFFIX) {
             function.value().set_section(&format!(".text.{}", function.name()));
         }
     }
     Ok(())
+}
+
+/// Makes 64-bit numbers of the 32-bit words at sites. The upper half is not looked at.
+fn widen_words(module: Module) {
+    let (int32, int64) = (Type::integer(module.context(), 32), Type::integer(module.context(), 64));
+    for function in module.definitions() {
+        let sites = function.instructions().into_iter().filter(|call| call.is_call_site());
+        for site in sites.filter(|call| call.operand_bundle_count() > 0) {
+            let first = site.arguments().len();
+            let operands = site.operands();
+            for (index, &word) in operands.iter().enumerate().take(operands.len() - 1).skip(first) {
+                if word.ty() == int32 {
+                    let wide = Builder::before(site).sign_extend(word, int64);
+                    site.set_operand(index as u32, wide);
+                }
+            }
+        }
+    }
 }
 
 /// Turns variables into declarations of those in the x86-64 object.
@@ -90,6 +124,36 @@ fn detach_data(module: Module) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Errors that back ends report in passing; without a handler LLVM would end the process.
+struct Diagnostics(Box<RefCell<Vec<String>>>);
+
+impl Diagnostics {
+    fn collect(module: &InkwellModule<'_>) -> Diagnostics {
+        let errors = Box::new(RefCell::new(Vec::new()));
+        // SAFETY: the box outlives the code generation, during which alone the handler is called, on this thread.
+        unsafe {
+            let context = LLVMGetModuleContext(module.as_mut_ptr());
+            let pointer = std::ptr::from_ref::<RefCell<Vec<String>>>(&errors).cast_mut().cast();
+            LLVMContextSetDiagnosticHandler(context, Some(note_diagnostic), pointer);
+        }
+        Diagnostics(errors)
+    }
+
+    fn first_error(&self) -> Option<String> {
+        self.0.borrow().first().cloned()
+    }
+}
+
+extern "C" fn note_diagnostic(diagnostic: LLVMDiagnosticInfoRef, errors: *mut c_void) {
+    // SAFETY: LLVM passes a live diagnostic, and the pointer that `Diagnostics::collect` gave it.
+    unsafe {
+        if LLVMGetDiagInfoSeverity(diagnostic) == LLVMDiagnosticSeverity::LLVMDSError {
+            let errors = &*errors.cast::<RefCell<Vec<String>>>();
+            errors.borrow_mut().push(take_message(LLVMGetDiagInfoDescription(diagnostic)));
+        }
+    }
 }
 
 struct TargetMachine(machine::LLVMTargetMachineRef);

@@ -15,6 +15,8 @@ pub struct Target {
     pub features: &'static str,
     /// Name of the ABI where the triple leaves a choice.
     pub abi: &'static str,
+    /// Whether registers hold 32-bit numbers as such.
+    pub has_32_bit_registers: bool,
     initialize: fn(),
 }
 
@@ -22,14 +24,20 @@ impl Target {
     /// The constants of an ISA.
     pub fn of(isa: Isa) -> Target {
         match isa {
-            Isa::X86_64 => {
-                Target { triple: "x86_64-unknown-linux-musl", cpu: "x86-64", features: "", abi: "", initialize: x86_64 }
-            }
+            Isa::X86_64 => Target {
+                triple: "x86_64-unknown-linux-musl",
+                cpu: "x86-64",
+                features: "",
+                abi: "",
+                has_32_bit_registers: true,
+                initialize: x86_64,
+            },
             Isa::Aarch64 => Target {
                 triple: "aarch64-unknown-linux-musl",
                 cpu: "generic",
                 features: "+neon,+fp-armv8",
                 abi: "",
+                has_32_bit_registers: true,
                 initialize: aarch64,
             },
             Isa::Riscv64 => Target {
@@ -37,6 +45,7 @@ impl Target {
                 cpu: "generic-rv64",
                 features: "+m,+a,+f,+d,+c",
                 abi: "lp64d",
+                has_32_bit_registers: false,
                 initialize: riscv64,
             },
         }
@@ -52,8 +61,10 @@ impl Target {
 
 /// LLVM options that have no other interface.
 fn set_options() {
-    // Values live at a site stay in callee-saved registers; without this each would be stored to the stack before each call.
-    let arguments = [c"maize".as_ptr(), c"-use-registers-for-deopt-values".as_ptr()];
+    // Values live at a site stay in callee-saved registers; without the first each would be stored to the stack before
+    // each call. Without the second, values that could be computed anew would all be, into registers, right before the call.
+    let arguments =
+        [c"maize".as_ptr(), c"-use-registers-for-deopt-values".as_ptr(), c"-restrict-statepoint-remat".as_ptr()];
     // SAFETY: the strings are static, and `Once` keeps other threads from parsing at the same time.
     unsafe { LLVMParseCommandLineOptions(arguments.len() as i32, arguments.as_ptr(), std::ptr::null()) }
 }

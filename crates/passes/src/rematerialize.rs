@@ -5,7 +5,8 @@
 //! fold the recomputed addresses into addressing modes, as they do with what they sink themselves.
 
 use crate::error::PassError;
-use crate::ir::{Builder, Function, Opcode, Value};
+use crate::ir::{Block, Builder, Function, Opcode, Value};
+use std::collections::HashMap;
 
 /// Sinks constant-offset addresses of one function to their uses in other blocks.
 ///
@@ -36,6 +37,8 @@ fn is_constant_offset(instruction: Value) -> bool {
 fn sink_into(address: Value, user: Value) {
     let home = address.block();
     let incoming = if user.is(Opcode::LLVMPHI) { user.incoming() } else { Vec::new() };
+    // Two edges from one predecessor must bring a phi the same value.
+    let mut copies: HashMap<Block, Value> = HashMap::new();
     for (index, operand) in user.operands().into_iter().enumerate() {
         if operand != address {
             continue;
@@ -47,8 +50,11 @@ fn sink_into(address: Value, user: Value) {
         if place.block() == home {
             continue;
         }
-        let copy = address.duplicate();
-        Builder::before(place).insert(copy);
+        let copy = *copies.entry(place.block()).or_insert_with(|| {
+            let copy = address.duplicate();
+            Builder::before(place).insert(copy);
+            copy
+        });
         user.set_operand(index as u32, copy);
     }
 }

@@ -11,7 +11,7 @@
 //! ```
 
 use crate::error::PassError;
-use crate::ir::{Builder, Function, Module, Opcode, Type, Value};
+use crate::ir::{Block, Builder, Function, Module, Opcode, Type, Value};
 use crate::migrating::{Migrating, stays_tail_call};
 use maize_abi::layout::thread::SHADOW_STACK;
 use std::collections::HashMap;
@@ -102,12 +102,17 @@ fn move_locals(module: Module, function: Function, allocas: &[Value]) -> ShadowF
 fn address_at_uses(alloca: Value, base: Value, offset: u64) {
     for user in alloca.users() {
         let incoming = if user.is(Opcode::LLVMPHI) { user.incoming() } else { Vec::new() };
+        // Two edges from one predecessor must bring a phi the same value.
+        let mut addresses: HashMap<Block, Value> = HashMap::new();
         for (index, operand) in user.operands().into_iter().enumerate() {
             if operand != alloca {
                 continue;
             }
             let place = incoming.get(index).and_then(|(_, predecessor)| predecessor.terminator()).unwrap_or(user);
-            user.set_operand(index as u32, Builder::before(place).offset_by(base, offset as i64));
+            let address = *addresses
+                .entry(place.block())
+                .or_insert_with(|| Builder::before(place).offset_by(base, offset as i64));
+            user.set_operand(index as u32, address);
         }
     }
 }

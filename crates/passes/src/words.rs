@@ -37,8 +37,8 @@ pub fn split(module: Module, builder: &Builder, value: Value, words: &mut Vec<Va
             let bits = ty.bits(module.raw());
             let integer = as_integer(module, builder, value, bits);
             if bits <= 64 {
-                // Narrower numbers are not legal types everywhere; back ends would keep them in memory instead.
-                words.push(builder.integer_cast(integer, Type::integer(context, 64)));
+                // Narrower numbers are not legal types; back ends would keep them in memory instead.
+                words.push(builder.integer_cast(integer, Type::integer(context, if bits <= 32 { 32 } else { 64 })));
                 return;
             }
             for word in 0..bits.div_ceil(64) {

@@ -30,10 +30,7 @@ pub(super) fn build(build: &Build<'_>) -> Result<(), SysrootError> {
     let crate_directory = workspace.join("crates/runtime");
     let bitcode = compile_to_bitcode(&build.options.tools.cargo, &crate_directory)?;
     let mut units = vec![unit(build, "runtime", bitcode)];
-    for source in assembly_files(&crate_directory.join("src"))? {
-        let name = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        units.push(unit(build, &name, source));
-    }
+    units.push(unit(build, "assembly", join_assembly(&crate_directory.join("src"))?));
     build.compile_archive(ARCHIVE, &units)
 }
 
@@ -80,6 +77,15 @@ fn compile_to_bitcode(cargo: &Path, crate_directory: &Path) -> Result<PathBuf, S
         name.starts_with(LIBRARY) && name.ends_with(".bc")
     });
     bitcode.ok_or_else(|| SysrootError::NotProduced { program: "cargo rustc", directory: dependencies })
+}
+
+/// One file that includes the assembly of every ISA: assembled for each ISA, it defines the same sections.
+fn join_assembly(directory: &Path) -> Result<PathBuf, SysrootError> {
+    let files = assembly_files(directory)?;
+    let text: String = files.iter().map(|file| format!("#include \"{}\"\n", file.display())).collect();
+    let path = directory.join("assembly.S");
+    fs::write(&path, text).map_err(SysrootError::write(&path))?;
+    Ok(path)
 }
 
 /// The crate's `.S` files. Those of one ISA guard themselves with the preprocessor: each is assembled for every ISA.

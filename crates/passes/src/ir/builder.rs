@@ -180,6 +180,11 @@ impl Builder {
         Value(unsafe { LLVMBuildIntCast2(self.0, integer.0, ty.0, 0, NO_NAME) })
     }
 
+    /// `sext`.
+    pub fn sign_extend(&self, integer: Value, ty: Type) -> Value {
+        Value(unsafe { LLVMBuildSExt(self.0, integer.0, ty.0, NO_NAME) })
+    }
+
     /// `select`.
     pub fn select(&self, condition: Value, yes: Value, no: Value) -> Value {
         Value(unsafe { LLVMBuildSelect(self.0, condition.0, yes.0, no.0, NO_NAME) })

@@ -1,13 +1,11 @@
-//! Suspending: from the innermost frame outwards, each frame's save pad writes its record.
+//! Suspending: from the innermost frame outwards, each frame's live values are copied into a record.
 //!
-//! Pads run with their frame's stack pointer and may use the stack below it, which overwrites frames
-//! already captured. So the capture itself runs on a stack of its own, and once the first pad has
-//! run, the way on is through the records, whether at the destination or here.
+//! Nothing on the stack changes, so a thread that could not move after all just returns and runs on.
 
 use crate::continuation::unwind::SiteTable;
-use crate::isa::{Context, enter_pad, is_bottom};
-use maize_abi::layout::{RECORDS_END, RECORDS_START};
-use maize_abi::record::{ALIGN, Header, MAX_SIZE};
+use crate::isa::{Context, is_bottom};
+use maize_abi::record::{ALIGN, Header, MAX_SIZE, VALUES};
+use maize_abi::site_table::Site;
 
 /// A suspended thread.
 #[derive(Clone, Copy)]
@@ -23,37 +21,21 @@ pub struct Captured {
 /// Why a thread cannot be suspended at this point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotNow {
-    /// A frame on the stack belongs to code without a save pad, at this return address.
+    /// A frame on the stack belongs to code without sites, at this return address.
     Unprepared(u64),
     /// The records would not fit their area.
     TooDeep,
 }
 
-/// Walks the stack without changing anything: whether every frame up to the bottom can be suspended.
+/// Writes the records of a thread suspended at `innermost`. `leaf` is the address of the innermost record,
+/// already written; the frames' records follow it, up to `end`.
+///
+/// # Safety
+/// Memory is mapped from the leaf to `end`, and the thread's stack is as `innermost` says.
 ///
 /// # Errors
 /// [`NotNow`].
-pub fn check(table: &SiteTable, innermost: &Context) -> Result<u64, NotNow> {
-    let mut context = *innermost;
-    let mut frames = 0;
-    while !is_bottom(context.program_counter) {
-        let frame = table.frame(&context).ok_or(NotNow::Unprepared(context.program_counter))?;
-        context = frame.caller;
-        frames += 1;
-    }
-    if (frames + 1) * MAX_SIZE > RECORDS_END - RECORDS_START && frames > 1 << 20 {
-        return Err(NotNow::TooDeep);
-    }
-    Ok(frames)
-}
-
-/// Suspends a thread whose stack [`check`] has passed. `leaf` is the address of the innermost record, already
-/// written at the start of the record area; the frames' records follow it.
-///
-/// # Safety
-/// Runs on a stack other than the thread's. After it returns, the thread's frames are gone and only the
-/// records are left to resume from.
-pub unsafe fn suspend(table: &SiteTable, innermost: &Context, leaf: u64) -> Result<Captured, NotNow> {
+pub unsafe fn capture(table: &SiteTable, innermost: &Context, leaf: u64, end: u64) -> Result<Captured, NotNow> {
     let mut context = *innermost;
     let mut inner = leaf;
     // SAFETY: `leaf` is a record the caller has just written.
@@ -61,23 +43,33 @@ pub unsafe fn suspend(table: &SiteTable, innermost: &Context, leaf: u64) -> Resu
     let mut frames = 1;
     while !is_bottom(context.program_counter) {
         let frame = table.frame(&context).ok_or(NotNow::Unprepared(context.program_counter))?;
-        if record + MAX_SIZE > RECORDS_END {
+        if record + MAX_SIZE > end {
             return Err(NotNow::TooDeep);
         }
-        context.stack_pointer = frame.stack_pointer;
-        // SAFETY: the pad belongs to the frame that `context` describes, and there is room for any record.
-        let end = unsafe { enter_pad(&context, frame.pad, record) };
-        let size = (end - record).next_multiple_of(ALIGN);
-        // SAFETY: the pad has written a record here; these two fields are the runtime's.
-        unsafe {
-            let header = record as *mut Header;
-            (*header).size = size as u32;
-            (*header).inner = inner;
-        }
+        // SAFETY: there is room for any record, and `context` describes the frame.
+        let size = unsafe { save_frame(table, frame.site, &context, record, inner) };
         inner = record;
         record += size;
         frames += 1;
         context = frame.caller;
     }
     Ok(Captured { outermost: inner, frames, bytes: record - leaf })
+}
+
+/// Writes the record of one frame and returns its size.
+///
+/// # Safety
+/// `record` has room for the site's record; `context` describes the live frame suspended at `site`.
+pub unsafe fn save_frame(table: &SiteTable, site: &Site, context: &Context, record: u64, inner: u64) -> u64 {
+    let mut end = record + VALUES;
+    for value in table.values(site, context) {
+        // SAFETY: by the contract above.
+        unsafe { *(end as *mut u64) = value };
+        end += 8;
+    }
+    let size = (end - record).next_multiple_of(ALIGN);
+    let header = Header { resume: site.resume.into(), site: site.number, size: size as u32, inner };
+    // SAFETY: by the contract above.
+    unsafe { *(record as *mut Header) = header };
+    size
 }

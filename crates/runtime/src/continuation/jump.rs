@@ -1,25 +1,18 @@
 //! `setjmp` and `longjmp` on frame records.
 //!
-//! The compiler writes the record of the calling frame inline and passes it to
-//! `__maize_setjmp_save`; the second return of `setjmp` is that record's resume clone, run in place of the frame. While the
-//! thread has not been resumed elsewhere since, the machine context kept beside the record says where the frame is. After a
-//! move it does not; then the whole thread is suspended, the frame is found among the records by the address of
-//! its shadow frame, and the thread is resumed from there.
-//!
-//! The `jmp_buf`'s words: record, shadow stack pointer, epoch, whether the signal mask was saved, machine context.
+//! `setjmp` saves the record of its frame into room that the compiler has left in the frame's shadow frame, and the machine
+//! context beside it; the second return of `setjmp` is that record's resume clone, run in place of the frame.
+//! While the thread has not been resumed elsewhere since, the context says where the frame is. After a move it does not;
+//! then the stack is walked for the frame, which its shadow frame's address tells from all others.
 
-use crate::continuation::capture::{Captured, suspend};
-use crate::continuation::resume::{resume, write_leaf};
-use crate::continuation::unwind::SiteTable;
-use crate::isa::{Context, jump_in_place, run_on_runtime_stack};
+use crate::continuation::capture::save_frame;
+use crate::continuation::resume::{leaf_value, write_leaf};
+use crate::continuation::unwind::{Frame, SiteTable};
+use crate::isa::{Context, is_bottom, jump_in_place};
 use crate::process::{self, fatal};
-use maize_abi::layout::RECORDS_START;
 use maize_abi::record::{Header, OWNER_SITE, VALUES};
 
-/// Words of a `jmp_buf` before the machine context.
-pub const CONTEXT_OFFSET: usize = 32;
-
-/// What the runtime keeps in a `jmp_buf`.
+/// What the runtime keeps in a `jmp_buf`. The assembly entry stores the context.
 #[repr(C)]
 pub struct JumpBuffer {
     record: u64,
@@ -34,27 +27,27 @@ unsafe extern "C" {
     fn __maize_siglongjmp_restore(buffer: *mut JumpBuffer);
 }
 
-/// Completes `__maize_setjmp_save`, which has stored the context.
+fn table() -> SiteTable {
+    SiteTable::of_this_image().unwrap_or_else(|| fatal("this program has no site table; link it again with `maize cc`"))
+}
+
+/// Completes `__maize_setjmp_save`, which has stored the context of its caller.
 ///
 /// # Safety
-/// Called by the assembly entry with the program's `jmp_buf` and record.
+/// Called by the assembly entry with the program's `jmp_buf` and the room for the record.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __maize_setjmp_saved(buffer: *mut JumpBuffer, record: u64) {
-    // SAFETY: the buffer is the program's, large enough by the libc's <setjmp.h>.
+    let table = table();
+    // SAFETY: the buffer is the program's, large enough by the libc's <setjmp.h>; the compiler left room for the
+    // record of this very site.
     unsafe {
+        let Some(frame) = table.frame(&(*buffer).context) else { fatal("setjmp: called from code without sites") };
+        save_frame(&table, frame.site, &(*buffer).context, record, 0);
         (*buffer).record = record;
         (*buffer).shadow_stack = process::shadow_stack();
         (*buffer).epoch = process::epoch();
         (*buffer).mask_saved = 0;
     }
-}
-
-/// A pending slow `longjmp`, for the code on the runtime's stack.
-#[repr(C)]
-struct SlowJump {
-    innermost: *const Context,
-    buffer: *const JumpBuffer,
-    leaf: u64,
 }
 
 /// `longjmp`, from its assembly entry, which has saved the caller's context.
@@ -65,74 +58,37 @@ struct SlowJump {
 unsafe extern "C" fn __maize_longjmp_entry(innermost: *const Context, buffer: *mut JumpBuffer, value: i64) -> ! {
     let value = if value as i32 == 0 { 1 } else { value };
     let leaf = process::jump_leaf();
-    let resume_value = __maize_value_resume as *const () as u64;
     // SAFETY: the leaf is portable memory of the runtime's, the buffer the program's.
     unsafe {
-        write_leaf(leaf, resume_value, &[value as u64]);
+        write_leaf(leaf, __maize_value_resume as *const () as u64, &[value as u64]);
         if (*buffer).mask_saved != 0 {
             __maize_siglongjmp_restore(buffer);
         }
+        let (table, record) = (table(), (*buffer).record);
+        let frame = if (*buffer).epoch == process::epoch() {
+            table.frame(&(*buffer).context)
+        } else {
+            find_owner(&table, &*innermost, *((record + VALUES) as *const u64))
+        };
+        let Some(frame) = frame else { fatal("longjmp: the function that called setjmp has returned") };
         process::set_shadow_stack((*buffer).shadow_stack);
-        let record = (*buffer).record;
-        if (*buffer).epoch == process::epoch() {
-            let frame = SiteTable::of_this_image().and_then(|table| table.frame(&(*buffer).context));
-            let Some(frame) = frame else { fatal("longjmp: the jmp_buf does not belong to a frame of this program") };
-            let header = record as *mut Header;
-            (*header).inner = leaf;
-            jump_in_place(&frame.caller, (*header).resume, record);
-        }
-        let mut jump = SlowJump { innermost, buffer, leaf };
-        run_on_runtime_stack(jump_by_records, (&raw mut jump).cast())
+        let header = record as *mut Header;
+        (*header).inner = leaf;
+        jump_in_place(&frame.caller, (*header).resume, record);
     }
 }
 
-/// Suspends the thread, puts the `setjmp`'s record in place of its frame's, and resumes.
-unsafe extern "C" fn jump_by_records(argument: *mut u8) -> ! {
-    // SAFETY: the argument is the SlowJump of `__maize_longjmp_entry`, whose stack lies untouched until it is read.
-    unsafe {
-        let SlowJump { innermost, buffer, leaf } = argument.cast::<SlowJump>().read();
-        let (context, record) = (innermost.read(), (*buffer).record);
-        let Some(table) = SiteTable::of_this_image() else { fatal("longjmp: this program has no site table") };
-        let start = RECORDS_START;
-        write_leaf(start, __maize_value_resume as *const () as u64, &[0]);
-        let Ok(captured) = suspend(&table, &context, start) else {
-            fatal("longjmp: a frame of code that was not compiled by maize cc is in the way")
-        };
-        let Some(outermost) = replace_frame(captured, start, record) else {
-            fatal("longjmp: the function that called setjmp has returned")
-        };
-        (*(record as *mut Header)).inner = leaf;
-        process::next_epoch();
-        resume(process::stack_top(), outermost)
-    }
-}
-
-/// Makes the frame outside that of `record` continue with `record`; returns the outermost record.
-///
-/// # Safety
-/// The records from `first` on are whole.
-unsafe fn replace_frame(captured: Captured, first: u64, record: u64) -> Option<u64> {
-    // SAFETY: records lie one after the other, the innermost first.
-    unsafe {
-        let owner = *((record + VALUES) as *const u64);
-        let mut current = first;
-        loop {
-            let header = &*(current as *const Header);
-            let next = current + u64::from(header.size);
-            let is_owner = header.site & OWNER_SITE != 0 && *((current + VALUES) as *const u64) == owner;
-            if is_owner && current == captured.outermost {
-                return Some(record);
-            }
-            if is_owner {
-                (*(next as *mut Header)).inner = record;
-                return Some(captured.outermost);
-            }
-            if current == captured.outermost {
-                return None;
-            }
-            current = next;
+/// The frame, at or outside `innermost`, of the activation whose shadow frame is at `owner`.
+fn find_owner(table: &SiteTable, innermost: &Context, owner: u64) -> Option<Frame> {
+    let mut context = *innermost;
+    while !is_bottom(context.program_counter) {
+        let frame = table.frame(&context)?;
+        if frame.site.number & OWNER_SITE != 0 && table.values(frame.site, &context).next() == Some(owner) {
+            return Some(frame);
         }
+        context = frame.caller;
     }
+    None
 }
 
 /// Continues a call that returns the value in the leaf record.
@@ -142,5 +98,5 @@ unsafe fn replace_frame(captured: Captured, first: u64, record: u64) -> Option<u
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __maize_value_resume(record: u64) -> i64 {
     // SAFETY: by the contract above.
-    unsafe { crate::continuation::resume::leaf_value(record, 0) as i64 }
+    unsafe { leaf_value(record, 0) as i64 }
 }

@@ -2,23 +2,20 @@
 
 use crate::isa::{Context, register_slot};
 use maize_abi::layout::DESCRIPTOR_BASE;
-use maize_abi::site_table::{Descriptor, MAGIC, Site, VERSION, shape};
+use maize_abi::site_table::{Descriptor, MAGIC, Site, VERSION, location, shape};
 
 /// This ISA's site table.
 #[derive(Clone, Copy)]
 pub struct SiteTable {
-    text_start: u64,
     sites: &'static [Site],
-    shapes: &'static [u32],
+    words: &'static [u32],
 }
 
 /// A frame that can be suspended.
 #[derive(Clone, Copy)]
 pub struct Frame {
-    /// Address of its save pad.
-    pub pad: u64,
-    /// Stack pointer with which the pad runs.
-    pub stack_pointer: u64,
+    /// The call it is suspended at.
+    pub site: &'static Site,
     /// The caller, as it will be when this frame returns.
     pub caller: Context,
 }
@@ -32,28 +29,25 @@ impl SiteTable {
             if descriptor.magic != MAGIC || descriptor.version != VERSION {
                 return None;
             }
-            let (site_count, shape_words) = (descriptor.site_count as usize, descriptor.shape_words as usize);
+            let (site_count, word_count) = (descriptor.site_count as usize, descriptor.word_count as usize);
             Some(SiteTable {
-                text_start: descriptor.text_start,
                 sites: core::slice::from_raw_parts(descriptor.sites as *const Site, site_count),
-                shapes: core::slice::from_raw_parts(descriptor.shapes as *const u32, shape_words),
+                words: core::slice::from_raw_parts(descriptor.words as *const u32, word_count),
             })
         }
     }
 
     fn find(&self, return_address: u64) -> Option<&'static Site> {
-        let offset = u32::try_from(return_address.checked_sub(self.text_start)?).ok()?;
-        let after = self.sites.partition_point(|site| site.start < offset);
-        let site = self.sites.get(after.checked_sub(1)?)?;
-        (offset <= site.end).then_some(site)
+        let address = u32::try_from(return_address).ok()?;
+        let index = self.sites.binary_search_by_key(&address, |site| site.return_address).ok()?;
+        self.sites.get(index)
     }
 
-    /// The frame suspended at `context`: where its pad is, and its caller. `None` if the call at
-    /// `context`'s program counter is not a site.
+    /// The frame suspended at `context`. `None` if the call at `context`'s program counter is not a site.
     pub fn frame(&self, context: &Context) -> Option<Frame> {
         let site = self.find(context.program_counter)?;
-        let words = self.shapes.get(site.shape as usize..)?;
-        let (&first, &cfa_offset, &pushed) = (words.first()?, words.get(1)?, words.get(2)?);
+        let words = self.words.get(site.shape as usize..)?;
+        let (&first, &cfa_offset) = (words.first()?, words.get(1)?);
         let (cfa_register, saved_count) = (first & 0xffff, (first >> 16) as usize);
         let cfa_base = *context.register(cfa_register)?;
         let cfa = cfa_base.wrapping_add_signed(i64::from(cfa_offset as i32));
@@ -72,10 +66,32 @@ impl SiteTable {
             }
         }
         caller.stack_pointer = cfa;
-        Some(Frame {
-            pad: self.text_start + u64::from(site.pad),
-            stack_pointer: context.stack_pointer + u64::from(pushed),
-            caller,
+        Some(Frame { site, caller })
+    }
+
+    /// Number of words a record of this site holds.
+    pub fn value_count(&self, site: &Site) -> u64 {
+        self.words.get(site.locations as usize).copied().unwrap_or(0).into()
+    }
+
+    /// The words live at a site, from the frame that is suspended there; ends early, which it never should, at
+    /// a location this ISA does not have.
+    pub fn values<'a>(&self, site: &Site, context: &'a Context) -> impl Iterator<Item = u64> + use<'a> {
+        let start = site.locations as usize;
+        let mut words = self.words.get(start..).unwrap_or_default().iter().copied();
+        let mut left = words.next().unwrap_or(0);
+        core::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            let (kind, register, offset) = location::unpack(words.next()?);
+            match kind {
+                location::KIND_REGISTER => context.register(register).copied(),
+                location::KIND_MEMORY => {
+                    let address = context.register(register)?.wrapping_add_signed(offset.into());
+                    // SAFETY: the compiler keeps the value in this slot of the live frame while the call runs.
+                    Some(unsafe { (address as *const u64).read_unaligned() })
+                }
+                _ => Some(u64::from(words.next()?) | u64::from(words.next()?) << 32),
+            }
         })
     }
 }

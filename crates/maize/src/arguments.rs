@@ -1,0 +1,306 @@
+//! The command line and its help.
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParser};
+use clap::{Args, Parser, ValueHint};
+use maize_abi::Isa;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Subcommands whose arguments are not read here.
+pub const RAW: &[&str] = &["cc", "c++", "ar", "ranlib", "nm", "strip"];
+
+/// Compile a program once; run it on x86-64, AArch64 and RISC-V, moving between them while it runs.
+#[derive(Debug, Parser)]
+#[command(name = "maize", version, propagate_version = true, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub subcommand: Subcommand,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  maize cc -O2 -o hello hello.c              Compile a program for every ISA
+  maize run --hop x86_64,aarch64 ./hello     Run it, moving every second
+  ./configure CC='maize cc' AR='maize ar' RANLIB='maize ranlib' --disable-shared";
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Subcommand {
+    /// Compile and link C programs for every ISA, with clang's command line
+    #[command(after_help = CC, disable_help_flag = true, disable_version_flag = true)]
+    Cc(Raw),
+    /// Compile and link C++ programs (not supported yet)
+    #[command(name = "c++", disable_help_flag = true, disable_version_flag = true)]
+    Cxx(Raw),
+    /// Make and change archives of multi-ISA objects (llvm-ar)
+    #[command(after_help = AR, disable_help_flag = true, disable_version_flag = true)]
+    Ar(Raw),
+    /// Write an archive's table of symbols anew (llvm-ranlib)
+    #[command(after_help = RANLIB, disable_help_flag = true, disable_version_flag = true)]
+    Ranlib(Raw),
+    /// List symbols (llvm-nm)
+    #[command(after_help = NM, disable_help_flag = true, disable_version_flag = true)]
+    Nm(Raw),
+    /// Leave symbols out of object files (llvm-strip); programs stay as they are
+    #[command(after_help = STRIP, disable_help_flag = true, disable_version_flag = true)]
+    Strip(Raw),
+    /// Run a program, moving it between ISAs if asked to
+    #[command(after_help = RUN)]
+    Run(Run),
+    /// Show what a multi-ISA program holds
+    #[command(after_help = INSPECT)]
+    Inspect(Inspect),
+    /// Build the libc and the runtime that programs are linked with, or tell where they are
+    #[command(after_help = SYSROOT)]
+    Sysroot(Sysroot),
+    /// Print a completion script for a shell
+    #[command(after_help = COMPLETIONS)]
+    Completions(Completions),
+    /// Write manual pages into a directory
+    #[command(after_help = MAN)]
+    Man(Man),
+}
+
+#[derive(Args, Debug)]
+pub struct Raw {
+    /// What the tool takes
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
+    pub arguments: Vec<OsString>,
+}
+
+const CC: &str = "\
+Options are clang's. What differs:
+  --maize-isa=ISA
+      The ISA whose assembly -S shows; x86_64 if left out
+  -march= -mtune= -msse* -mavx* -fPIC -fpie -pie -static -rdynamic -flto -fuse-ld= -gsplit-dwarf
+  -fstack-protector* -fcf-protection* -ffp-contract=
+      Accepted without effect: each ISA's code is for its baseline, and programs are static
+  -shared -r -T -e
+      Refused: programs are static and laid out by Maize
+  -m32 -mx32 -mlong-double-80 --target=OTHER
+      Refused: the portable ABI is LP64 with a 64-bit long double
+  -fsanitize= -fprofile-generate -fprofile-arcs --coverage -pg -finstrument-functions -fopenmp
+      Refused: their run-time libraries exist for one ISA at a time
+
+Macros of an ISA (__x86_64__, __SSE2__, ...) are not defined, __maize__ is. Inline assembly is an error. \
+An assembly file is assembled once per ISA, and tells them apart by __x86_64__, __aarch64__ and __riscv.
+
+The first use builds the libc and the runtime, which takes minutes; `maize sysroot build` does so beforehand. \
+A symbolic link to maize named maize-cc works as `maize cc`; so do maize-ar, maize-ranlib, maize-nm and maize-strip.
+
+Exit status: clang's; 1 if the code of an ISA could not be made or the link failed.
+
+Examples:
+  maize cc -O2 -o hello hello.c
+  maize cc -O2 -S --maize-isa=riscv64 -o - hello.c
+  make CC='maize cc' AR='maize ar'";
+
+const AR: &str = "\
+Example:
+  maize ar rcs libparser.a lexer.o parser.o
+
+Exit status: llvm-ar's.";
+
+const RANLIB: &str = "\
+Example:
+  maize ranlib libparser.a
+
+Exit status: llvm-ranlib's.";
+
+const NM: &str = "\
+Example:
+  maize nm --defined-only hello.o
+
+Exit status: llvm-nm's.";
+
+const STRIP: &str = "\
+A multi-ISA program has a checksum and more tables than a strip program knows of, so it is left alone with a note; \
+link with `maize cc -s` to leave its symbols out.
+
+Example:
+  maize strip --strip-debug hello.o
+
+Exit status: llvm-strip's.";
+
+#[derive(Args, Debug)]
+pub struct Run {
+    /// ISA to start on [default: the first of --hop, or this machine's]
+    #[arg(long, value_parser = isa())]
+    pub isa: Option<Isa>,
+    /// Move between these ISAs, in this order and round again
+    #[arg(long, value_name = "ISA,...", value_delimiter = ',', value_parser = isa())]
+    pub hop: Vec<Isa>,
+    /// Time between moves, such as 20ms, 1.5s or 2min
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration, requires = "hop")]
+    pub every: Duration,
+    /// Move at random times, to random ISAs of --hop; the same number gives the same moves
+    #[arg(long, value_name = "NUMBER", requires = "hop")]
+    pub seed: Option<u64>,
+    /// Write a record of the run to this file, as JSON
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub report: Option<PathBuf>,
+    /// Print that record on standard error when the program has ended
+    #[arg(long)]
+    pub json: bool,
+    /// How long the program may take to reach a migration point before the record says so
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
+    pub patience: Duration,
+    /// Show no status line
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Kill the destination of the Nth move while it is under way; can be given several times
+    #[arg(long, value_name = "N", hide = true)]
+    pub kill_destination: Vec<usize>,
+    /// The program, made by `maize cc`, and its arguments
+    #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_name = "PROGRAM")]
+    #[arg(value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+}
+
+const RUN: &str = "\
+ISAs other than this machine's run under qemu-user. If standard error is a terminal, its last line shows where the \
+program runs and how often it has moved.
+
+Exit status: the program's. If a signal ended the program, the same signal ends maize. 125: Maize could not run the \
+program; 126: the file is not a multi-ISA program, or damaged; 127: there is no such file.
+
+Examples:
+  maize run ./hello
+  maize run --isa riscv64 ./hello
+  maize run --hop x86_64,aarch64,riscv64 --every 20ms --report run.json ./compress big.tar
+  maize run --hop x86_64,aarch64 --seed 7 -- ./server --port 8080";
+
+#[derive(Args, Debug)]
+pub struct Inspect {
+    /// Print everything as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Show segments, sections and functions too
+    #[arg(long, alias = "full")]
+    pub functions: bool,
+    /// The program, made by `maize cc`
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+}
+
+const INSPECT: &str = "\
+Exit status: 0, or 1 if the file is not a multi-ISA program or damaged.
+
+Examples:
+  maize inspect hello
+  maize inspect --functions hello | less
+  maize inspect --json hello | jq '.isas[].text_bytes'";
+
+#[derive(Args, Debug)]
+pub struct Sysroot {
+    #[command(subcommand)]
+    pub action: SysrootAction,
+}
+
+#[derive(Clone, Copy, Debug, clap::Subcommand)]
+pub enum SysrootAction {
+    /// Build what is missing or out of date
+    Build,
+    /// Print the directory
+    Path,
+}
+
+const SYSROOT: &str = "\
+The sysroot is in $MAIZE_SYSROOT, or in $XDG_CACHE_HOME/maize or ~/.cache/maize under the version's name.
+
+Exit status: 0, or 1 if the build failed.
+
+Examples:
+  maize sysroot build
+  ls $(maize sysroot path)/include";
+
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+const COMPLETIONS: &str = "\
+Examples:
+  maize completions bash > ~/.local/share/bash-completion/completions/maize
+  maize completions zsh > ~/.zfunc/_maize
+  maize completions fish > ~/.config/fish/completions/maize.fish";
+
+#[derive(Args, Debug)]
+pub struct Man {
+    /// Where to; it is made if missing
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub directory: PathBuf,
+}
+
+const MAN: &str = "\
+Example:
+  maize man ~/.local/share/man/man1 && man maize-run";
+
+fn isa() -> ValueParser {
+    let aliases = |isa: Isa| match isa {
+        Isa::X86_64 => &["x86-64", "amd64"][..],
+        Isa::Aarch64 => &["arm64"],
+        Isa::Riscv64 => &[],
+    };
+    let values = Isa::ALL.map(|isa| PossibleValue::new(isa.name()).aliases(aliases(isa)));
+    let parser = PossibleValuesParser::new(values);
+    parser.try_map(|name| Isa::from_name(&name).ok_or("unknown ISA")).into()
+}
+
+/// A number and a unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let scale = match unit.trim() {
+        "us" | "µs" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "min" | "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(String::from("say a number and a unit: us, ms, s, min or h, as in 20ms")),
+    };
+    let number: f64 = number.parse().map_err(|_| String::from("say a number and a unit, as in 20ms"))?;
+    Duration::try_from_secs_f64(number * scale).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("20ms"), Ok(Duration::from_millis(20)));
+        assert_eq!(duration("1.5 s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("2min"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "20", "ms", "1.2.3s", "-1s", "5 parsecs", "999999999999999999999h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_follows_the_program_is_the_programs() {
+        let parse = |line: &str| Arguments::try_parse_from(line.split(' '));
+        let parsed = parse("maize run --hop amd64,arm64 --every 20ms ./a --hop -x --").unwrap();
+        let Subcommand::Run(run) = parsed.subcommand else { panic!("not run") };
+        assert_eq!(run.hop, [Isa::X86_64, Isa::Aarch64]);
+        assert_eq!(run.command, ["./a", "--hop", "-x", "--"]);
+        assert!(parse("maize run --bogus ./a").is_err());
+        assert!(parse("maize run --hop x86_64,vax ./a").is_err());
+        assert!(parse("maize run --seed 7 ./a").is_err(), "--seed without --hop");
+    }
+
+    #[test]
+    fn every_subcommand_has_examples() {
+        for subcommand in Arguments::command().get_subcommands() {
+            let help = subcommand.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example") || subcommand.get_name() == "c++", "{}", subcommand.get_name());
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! `maize run`.
+
+use crate::CANNOT_RUN;
+use crate::arguments::Run;
+use crate::error::CommandError;
+use crate::status::Status;
+use maize_abi::Isa;
+use maize_driver::cc::terminal;
+use maize_node::{Event, Exit, HopPlan, Report, RunError, RunOptions};
+use signal_hook::consts::{SIGINT, SIGQUIT};
+use std::env;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// As podman's: the file is there but cannot be run.
+const NOT_A_PROGRAM: i32 = 126;
+/// As podman's: there is no such file.
+const NO_SUCH_FILE: i32 = 127;
+
+/// Runs a program and returns its exit status. Does not return if a signal ended the program.
+pub fn execute(options: Run) -> i32 {
+    match run(options) {
+        Ok(Exit::Status(status)) => status,
+        Ok(Exit::Signal(signal)) => end_by(signal),
+        Err((code, message)) => {
+            terminal::error(&message);
+            code
+        }
+    }
+}
+
+type Failure = (i32, String);
+
+fn run(options: Run) -> Result<Exit, Failure> {
+    let program = find(Path::new(options.command.first().map_or("".as_ref(), OsString::as_os_str)))?;
+    let isa = start(&options)?;
+    // Before the program starts: a report that cannot be written should not cost a run.
+    let file = options.report.as_deref().map(create).transpose()?;
+    keep_interrupts_for_the_program();
+    let hop =
+        (!options.hop.is_empty()).then_some(HopPlan { isas: options.hop, every: options.every, seed: options.seed });
+    let status = Status::new(options.quiet || hop.is_none());
+    status.show(isa.name(), 0);
+    let mut moves = 0;
+    let run = RunOptions {
+        program,
+        arguments: options.command,
+        isa,
+        hop,
+        patience: options.patience,
+        kill_destination: options.kill_destination,
+    };
+    let result = maize_node::run(&run, &mut |event| {
+        if let Event::Moved(migration) = event {
+            moves += 1;
+            status.show(migration.to, moves);
+        }
+    });
+    drop(status);
+    let report = result.map_err(|error| (exit_code(&error), error.to_string()))?;
+    record(&report, options.report.as_deref().zip(file), options.json)
+        .map_err(|error| (CANNOT_RUN, error.to_string()))?;
+    Ok(report.exit)
+}
+
+/// A name without a slash is a file here, or else one on the path, as in a shell.
+fn find(program: &Path) -> Result<PathBuf, Failure> {
+    if program.components().count() > 1 || program.is_absolute() {
+        return check(program.to_owned());
+    }
+    let here = Path::new(".").join(program);
+    if here.is_file() {
+        return Ok(here);
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file());
+    found.map_or_else(|| check(here), Ok)
+}
+
+fn check(program: PathBuf) -> Result<PathBuf, Failure> {
+    let name = program.display();
+    match program.metadata() {
+        Ok(metadata) if metadata.is_file() => Ok(program),
+        Ok(_) => Err((NOT_A_PROGRAM, format!("{name}: not a file; name a program made by `maize cc`"))),
+        Err(error) => Err((NO_SUCH_FILE, format!("{name}: {error}; name a program made by `maize cc`"))),
+    }
+}
+
+fn start(options: &Run) -> Result<Isa, Failure> {
+    let native = Isa::from_name(env::consts::ARCH).unwrap_or(Isa::X86_64);
+    match (options.isa, options.hop.first()) {
+        (Some(isa), Some(first)) if isa != *first => {
+            Err((CANNOT_RUN, format!("--isa {0} and --hop disagree; name {0} first in --hop", isa.name())))
+        }
+        (isa, first) => Ok(isa.or(first.copied()).unwrap_or(native)),
+    }
+}
+
+fn create(path: &Path) -> Result<File, Failure> {
+    File::create(path).map_err(|error| (CANNOT_RUN, CommandError::write(path)(error).to_string()))
+}
+
+/// What is typed at the terminal reaches the program too, which decides; its supervisor waits for it. A handler that does
+/// nothing much, unlike ignoring, is not inherited by the program.
+fn keep_interrupts_for_the_program() {
+    for signal in [SIGINT, SIGQUIT] {
+        // It can fail only for signals that cannot be handled.
+        let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
+    }
+}
+
+fn record(report: &Report, file: Option<(&Path, File)>, print: bool) -> Result<(), CommandError> {
+    let mut text = serde_json::to_string_pretty(report)?;
+    text.push('\n');
+    if let Some((path, mut file)) = file {
+        file.write_all(text.as_bytes()).map_err(CommandError::write(path))?;
+    }
+    if print {
+        eprint!("{text}");
+    }
+    Ok(())
+}
+
+fn exit_code(error: &RunError) -> i32 {
+    match error {
+        RunError::Image(_) | RunError::NoSuchIsa { .. } => NOT_A_PROGRAM,
+        _ => CANNOT_RUN,
+    }
+}
+
+/// Ends as the program did, so that a shell or a test harness sees the same.
+fn end_by(signal: i32) -> i32 {
+    // The program has left its own core dump, if any.
+    let limit = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, limit);
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
+    128 + signal
+}

@@ -1,0 +1,409 @@
+/* What of the runtime cannot be written once for all ISAs: x86-64. The other ISAs' files define the same
+ * functions in the same order, each in a section of its own; offsets are those of isa/mod.rs and signal/delivery.rs. */
+#ifdef __x86_64__
+
+#define FUNCTION(name) .section .text.name, "ax", @progbits; .globl name; .type name, @function; .p2align 4; name:
+#define END(name) .size name, . - name
+
+/* struct Entry: context, call, delivery. */
+#define ENTRY_SIZE 272
+#define ENTRY_CALL 208
+#define ENTRY_DELIVERY 264
+#define CONTEXT_SIZE 208
+/* struct Delivery */
+#define DELIVERY_RESULT 0
+#define DELIVERY_RESTART 8
+#define DELIVERY_CALL 16
+#define DELIVERY_SIGNAL 72
+#define DELIVERY_INFO 80
+#define DELIVERY_UCONTEXT 88
+/* maize_abi::record */
+#define RECORD_RESUME 0
+#define RECORD_SITE 8
+#define RECORD_INNER 16
+#define RECORD_VALUES 24
+
+.macro save_registers base, at
+	movq %rbx, \at+16(\base)
+	movq %rbp, \at+24(\base)
+	movq %r12, \at+32(\base)
+	movq %r13, \at+40(\base)
+	movq %r14, \at+48(\base)
+	movq %r15, \at+56(\base)
+.endm
+
+.macro load_registers
+	movq 16(%rdi), %rbx
+	movq 24(%rdi), %rbp
+	movq 32(%rdi), %r12
+	movq 40(%rdi), %r13
+	movq 48(%rdi), %r14
+	movq 56(%rdi), %r15
+.endm
+
+/* Makes room for an Entry and fills in the caller's context. */
+.macro enter
+	subq $ENTRY_SIZE+8, %rsp
+	.cfi_adjust_cfa_offset ENTRY_SIZE+8
+	movq ENTRY_SIZE+8(%rsp), %rax
+	movq %rax, (%rsp)
+	leaq ENTRY_SIZE+16(%rsp), %rax
+	movq %rax, 8(%rsp)
+	save_registers %rsp, 0
+	movq $0, ENTRY_DELIVERY(%rsp)
+.endm
+
+/* Hands the Entry over, and runs signal handlers before returning if there are any to run. */
+.macro hand_over entry
+	movq %rsp, %rdi
+	call \entry
+	movq ENTRY_DELIVERY(%rsp), %rdi
+	addq $ENTRY_SIZE+8, %rsp
+	.cfi_adjust_cfa_offset -(ENTRY_SIZE+8)
+	testq %rdi, %rdi
+	jne __maize_deliver
+	ret
+.endm
+
+FUNCTION(_start)
+	xorl %ebp, %ebp
+	movq %rsp, %rdi
+	andq $-16, %rsp
+	call __maize_start
+	ud2
+END(_start)
+
+FUNCTION(__maize_syscall)
+	.cfi_startproc
+	enter
+	movq %rdi, ENTRY_CALL(%rsp)
+	movq %rsi, ENTRY_CALL+8(%rsp)
+	movq %rdx, ENTRY_CALL+16(%rsp)
+	movq %rcx, ENTRY_CALL+24(%rsp)
+	movq %r8, ENTRY_CALL+32(%rsp)
+	movq %r9, ENTRY_CALL+40(%rsp)
+	movq ENTRY_SIZE+16(%rsp), %rax
+	movq %rax, ENTRY_CALL+48(%rsp)
+	hand_over __maize_syscall_entry
+	.cfi_endproc
+END(__maize_syscall)
+
+/* The system call whose number and arguments are in memory. */
+FUNCTION(__maize_syscall_again)
+	.cfi_startproc
+	enter
+	.irp offset, 0, 8, 16, 24, 32, 40, 48
+	movq \offset(%rdi), %rax
+	movq %rax, ENTRY_CALL+\offset(%rsp)
+	.endr
+	hand_over __maize_syscall_entry
+	.cfi_endproc
+END(__maize_syscall_again)
+
+/* Resumes a leaf record whose values are a system call's number and arguments. */
+FUNCTION(__maize_syscall_resume)
+	addq $RECORD_VALUES, %rdi
+	jmp __maize_syscall_again
+END(__maize_syscall_resume)
+
+FUNCTION(__maize_poll_slow)
+	.cfi_startproc
+	enter
+	hand_over __maize_poll_entry
+	.cfi_endproc
+END(__maize_poll_slow)
+
+/* Resumes a leaf record that stands for a poll: there is nothing left to do. */
+FUNCTION(__maize_poll_resume)
+	ret
+END(__maize_poll_resume)
+
+/* i64 (Delivery *): runs signal handlers, then returns the interrupted call's result or issues it again. Written like
+ * a compiled function, with a save pad, so that a program can move while a handler runs. */
+FUNCTION(__maize_deliver)
+	.cfi_startproc
+	.cfi_personality 3, __maize_personality
+	.cfi_lsda 3, .Ldeliver_table
+	pushq %rbx
+	.cfi_def_cfa_offset 16
+	.cfi_offset %rbx, -16
+	movq %rdi, %rbx
+.Ldeliver_next:
+	movq %rbx, %rdi
+	call __maize_delivery_next
+	testq %rax, %rax
+	je .Ldeliver_end
+	movq DELIVERY_SIGNAL(%rbx), %rdi
+	movq DELIVERY_INFO(%rbx), %rsi
+	movq DELIVERY_UCONTEXT(%rbx), %rdx
+.Ldeliver_call:
+	call *%rax
+.Ldeliver_called:
+	jmp .Ldeliver_next
+.Ldeliver_pad:
+	movq $__maize_deliver_resume, RECORD_RESUME(%rax)
+	movl $0, RECORD_SITE(%rax)
+	movq %rbx, RECORD_VALUES(%rax)
+	leaq RECORD_VALUES+8(%rax), %rdi
+	call __maize_pad_done
+	ud2
+.Ldeliver_end:
+	movq %rbx, %rdi
+	popq %rbx
+	.cfi_def_cfa_offset 8
+	.cfi_restore %rbx
+	cmpq $0, DELIVERY_RESTART(%rdi)
+	leaq DELIVERY_CALL(%rdi), %rdi
+	jne __maize_syscall_again
+	movq DELIVERY_RESULT-DELIVERY_CALL(%rdi), %rax
+	ret
+	.cfi_endproc
+END(__maize_deliver)
+
+	.section .gcc_except_table.__maize_deliver, "a", @progbits
+.Ldeliver_table:
+	.byte 0xff, 0xff, 1
+	.uleb128 .Ldeliver_table_end - .Ldeliver_table_start
+.Ldeliver_table_start:
+	.uleb128 .Ldeliver_call - __maize_deliver
+	.uleb128 .Ldeliver_called - .Ldeliver_call
+	.uleb128 .Ldeliver_pad - __maize_deliver
+	.uleb128 0
+.Ldeliver_table_end:
+
+FUNCTION(__maize_deliver_resume)
+	.cfi_startproc
+	.cfi_personality 3, __maize_personality
+	.cfi_lsda 3, .Lresume_table
+	pushq %rbx
+	.cfi_def_cfa_offset 16
+	.cfi_offset %rbx, -16
+	movq RECORD_VALUES(%rdi), %rbx
+	movq RECORD_INNER(%rdi), %rdi
+.Lresume_call:
+	call *RECORD_RESUME(%rdi)
+.Lresume_called:
+	jmp .Ldeliver_next
+.Lresume_pad:
+	movq $__maize_deliver_resume, RECORD_RESUME(%rax)
+	movl $0, RECORD_SITE(%rax)
+	movq %rbx, RECORD_VALUES(%rax)
+	leaq RECORD_VALUES+8(%rax), %rdi
+	call __maize_pad_done
+	ud2
+	.cfi_endproc
+END(__maize_deliver_resume)
+
+	.section .gcc_except_table.__maize_deliver_resume, "a", @progbits
+.Lresume_table:
+	.byte 0xff, 0xff, 1
+	.uleb128 .Lresume_table_end - .Lresume_table_start
+.Lresume_table_start:
+	.uleb128 .Lresume_call - __maize_deliver_resume
+	.uleb128 .Lresume_called - .Lresume_call
+	.uleb128 .Lresume_pad - __maize_deliver_resume
+	.uleb128 0
+.Lresume_table_end:
+
+FUNCTION(__maize_personality)
+	ud2
+END(__maize_personality)
+
+/* void (jmp_buf, record) */
+FUNCTION(__maize_setjmp_save)
+	movq (%rsp), %rax
+	movq %rax, 32(%rdi)
+	leaq 8(%rsp), %rax
+	movq %rax, 40(%rdi)
+	save_registers %rdi, 32
+	jmp __maize_setjmp_saved
+END(__maize_setjmp_save)
+
+/* noreturn void (jmp_buf, int) */
+FUNCTION(longjmp)
+	.globl _longjmp
+	.type _longjmp, @function
+_longjmp:
+	.cfi_startproc
+	subq $CONTEXT_SIZE+8, %rsp
+	.cfi_adjust_cfa_offset CONTEXT_SIZE+8
+	movq CONTEXT_SIZE+8(%rsp), %rax
+	movq %rax, (%rsp)
+	leaq CONTEXT_SIZE+16(%rsp), %rax
+	movq %rax, 8(%rsp)
+	save_registers %rsp, 0
+	movslq %esi, %rdx
+	movq %rdi, %rsi
+	movq %rsp, %rdi
+	call __maize_longjmp_entry
+	ud2
+	.cfi_endproc
+END(longjmp)
+	.size _longjmp, . - _longjmp
+
+/* noreturn void (u64 stack_top, u64 function, u64 argument) */
+FUNCTION(__maize_enter_resumed)
+	.cfi_startproc
+	.cfi_undefined %rip
+	andq $-16, %rdi
+	movq %rdi, %rsp
+	xorl %ebp, %ebp
+	movq %rdx, %rdi
+	call *%rsi
+.Lbottom:
+	movq %rax, %rdi
+	call __maize_thread_returned
+	ud2
+	.cfi_endproc
+END(__maize_enter_resumed)
+
+/* noreturn void (const Context *, u64 function, u64 argument) */
+FUNCTION(__maize_jump_in_place)
+	movq (%rdi), %rax
+	movq 8(%rdi), %rcx
+	load_registers
+	leaq -8(%rcx), %rsp
+	movq %rax, (%rsp)
+	movq %rdx, %rdi
+	jmp *%rsi
+END(__maize_jump_in_place)
+
+/* noreturn void (function, argument) */
+FUNCTION(__maize_run_on_runtime_stack)
+	movq __maize_runtime_stack_top(%rip), %rsp
+	xorl %ebp, %ebp
+	movq %rdi, %rax
+	movq %rsi, %rdi
+	call *%rax
+	ud2
+END(__maize_run_on_runtime_stack)
+
+/* u64 (const Context *, u64 pad, u64 record): the address after the record's last value */
+FUNCTION(__maize_enter_pad)
+	pushq %rbx
+	pushq %rbp
+	pushq %r12
+	pushq %r13
+	pushq %r14
+	pushq %r15
+	movq %rsp, __maize_pad_stack(%rip)
+	load_registers
+	movq 8(%rdi), %rsp
+	movq %rdx, %rax
+	xorl %edx, %edx
+	jmp *%rsi
+END(__maize_enter_pad)
+
+/* noreturn void (u64 end) */
+FUNCTION(__maize_pad_done)
+	movq __maize_pad_stack(%rip), %rsp
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %rbp
+	popq %rbx
+	movq %rdi, %rax
+	ret
+END(__maize_pad_done)
+
+.macro kernel_arguments
+	movq %rdi, %rax
+	movq %rsi, %rdi
+	movq %rdx, %rsi
+	movq %rcx, %rdx
+	movq %r8, %r10
+	movq %r9, %r8
+	movq 8(%rsp), %r9
+.endm
+
+/* i64 (u64 native number, six arguments) */
+FUNCTION(__maize_raw_syscall)
+	kernel_arguments
+	syscall
+	ret
+END(__maize_raw_syscall)
+
+/* The same, but CANCELLED if the word whose address comes last is set before the kernel is entered: a signal handler that
+ * finds the program counter in the window sends it to the end of this function. */
+FUNCTION(__maize_interruptible_syscall)
+	kernel_arguments
+	movq 16(%rsp), %r11
+.Lwindow_start:
+	cmpl $0, (%r11)
+	jne .Lwindow_cancel
+	syscall
+.Lwindow_end:
+	ret
+.Lwindow_cancel:
+	movq $-5000, %rax
+	ret
+END(__maize_interruptible_syscall)
+
+/* i64 (flags, stack, parent_tid, thread_pointer, child_tid); the new thread finds its function and argument on its stack */
+FUNCTION(__maize_clone_thread)
+	movq %r8, %r10
+	movq %rcx, %r8
+	movl $56, %eax
+	syscall
+	testq %rax, %rax
+	je .Lnew_thread
+	ret
+.Lnew_thread:
+	popq %rsi
+	popq %rdx
+	movq %rsp, %rdi
+	jmp __maize_enter_resumed
+END(__maize_clone_thread)
+
+/* noreturn void (munmap, base, size, exit): native numbers; neither call uses the stack that goes away */
+FUNCTION(__maize_unmap_and_exit)
+	movq %rdi, %rax
+	movq %rsi, %rdi
+	movq %rdx, %rsi
+	movq %rcx, %rbx
+	syscall
+	movq %rbx, %rax
+	xorl %edi, %edi
+	syscall
+	ud2
+END(__maize_unmap_and_exit)
+
+FUNCTION(__maize_signal_restorer)
+	movl $15, %eax
+	syscall
+	ud2
+END(__maize_signal_restorer)
+
+FUNCTION(__maize_set_host_thread_pointer)
+	movq %rdi, %rsi
+	movl $0x1002, %edi
+	movl $158, %eax
+	syscall
+	ret
+END(__maize_set_host_thread_pointer)
+
+FUNCTION(__maize_thread_pointer)
+	movq %fs:0, %rax
+	ret
+END(__maize_thread_pointer)
+
+/* struct Page: what Rust must know of this ISA. */
+FUNCTION(__maize_isa_page)
+	leaq .Lpage(%rip), %rax
+	ret
+	.p2align 3
+.Lpage:
+	.quad 1                                  /* maize_abi::Isa */
+	.quad 168, 160                           /* ucontext: program counter, stack pointer */
+	.quad 1                                  /* struct sigaction has a restorer */
+	.quad 0x10000, 0x20000, 0x4000, 0x8000   /* O_DIRECTORY, O_NOFOLLOW, O_DIRECT, O_LARGEFILE */
+	.quad .Lwindow_start, .Lwindow_end, .Lwindow_cancel, .Lbottom
+	.ascii "__vdso_clock_gettime\0\0\0\0\0\0\0\0\0\0\0\0"
+	/* Slots of the context's registers by DWARF number; 254 is the stack pointer, 255 none. */
+	.byte 255, 255, 255, 0, 255, 255, 1, 254, 255, 255, 255, 255, 2, 3, 4, 5
+	.fill 80, 1, 255
+END(__maize_isa_page)
+
+	.section .note.GNU-stack, "", @progbits
+#endif

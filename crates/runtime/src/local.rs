@@ -1,0 +1,46 @@
+//! What belongs to this host process and not to the program: it stays when the program moves, and every new process starts with
+//! the values given here. Nothing here may point to portable data.
+
+use core::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64};
+
+/// Non-zero when migration points must take their slow path (`maize_abi::symbols::POLL_FLAG`).
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".maize.local")]
+#[allow(non_upper_case_globals)]
+pub static __maize_poll_flag: AtomicI32 = AtomicI32::new(0);
+
+/// For the assembly: top of the runtime's own stack.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".maize.local")]
+#[allow(non_upper_case_globals)]
+pub static __maize_runtime_stack_top: AtomicU64 = AtomicU64::new(0);
+
+/// For the assembly: stack pointer to return to from a save pad.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".maize.local")]
+#[allow(non_upper_case_globals)]
+pub static __maize_pad_stack: AtomicU64 = AtomicU64::new(0);
+
+/// The node has something to say on the control socket.
+#[unsafe(link_section = ".maize.local")]
+pub static ATTENTION: AtomicU32 = AtomicU32::new(0);
+
+/// The control socket, or -1 if the program cannot move.
+#[unsafe(link_section = ".maize.local")]
+pub static CONTROL: AtomicI64 = AtomicI64::new(-1);
+
+/// Where the main thread's machine stack starts.
+#[unsafe(link_section = ".maize.local")]
+pub static STACK_TOP: AtomicU64 = AtomicU64::new(0);
+
+/// The vDSO's `clock_gettime`, or 0.
+#[unsafe(link_section = ".maize.local")]
+pub static VDSO_CLOCK: AtomicU64 = AtomicU64::new(0);
+
+/// Whether system calls are to be printed.
+#[unsafe(link_section = ".maize.local")]
+pub static TRACE_CALLS: AtomicU32 = AtomicU32::new(0);
+
+/// The process id that the kernel knows this process by, or 0 if not asked for yet.
+#[unsafe(link_section = ".maize.local")]
+pub static HOST_PID: AtomicU64 = AtomicU64::new(0);

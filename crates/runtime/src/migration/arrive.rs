@@ -1,0 +1,112 @@
+//! The destination's side of a move.
+
+use super::channel::{self, close};
+use super::descriptors::Arrived;
+use super::memory_file::{self, Contents};
+use super::clock;
+use crate::continuation::resume::resume;
+use crate::syscall::kernel;
+use crate::syscall::numbers::*;
+use crate::{local, memory, process};
+use core::sync::atomic::{AtomicU64, Ordering};
+use maize_abi::control::{Kind, Message};
+
+/// When the first frame's resumption began, ns; 0 when that has been reported.
+#[unsafe(link_section = ".maize.local")]
+static RESUMED: AtomicU64 = AtomicU64::new(0);
+
+/// When the program was suspended at its source, ns.
+#[unsafe(link_section = ".maize.local")]
+static SUSPENDED: AtomicU64 = AtomicU64::new(0);
+
+/// Bytes of the table of descriptors.
+const DESCRIPTOR_TABLE: u64 = 1 << 20;
+
+/// Waits for a program and runs it. Everything here lives on the machine stack: portable statics are the arriving program's.
+pub fn receive() -> ! {
+    let control = local::CONTROL.load(Ordering::Relaxed);
+    channel::send(control, &Message::new(Kind::Ready, [0; 8]), &[]);
+    let accept = channel::receive(control, true);
+    let Some(transfer) = accept
+        .filter(|received| received.message.kind() == Some(Kind::Accept))
+        .and_then(|received| received.descriptors().first().copied())
+    else {
+        leave()
+    };
+    match take_over(control, transfer.into()) {
+        Ok(state) => run(transfer.into(), &state),
+        Err(reason) => {
+            channel::send(transfer.into(), &Message::with_text(Kind::Refused, reason), &[]);
+            leave()
+        }
+    }
+}
+
+/// Ends this process, which holds no program.
+fn leave() -> ! {
+    loop {
+        // SAFETY: nothing of value is here.
+        unsafe { kernel::call(EXIT_GROUP, [0]) };
+    }
+}
+
+/// What the source says of the program.
+struct State {
+    outermost: u64,
+    thread_pointer: u64,
+    suspended: u64,
+}
+
+fn take_over(control: i64, transfer: i64) -> Result<State, &'static str> {
+    let gone = "the source is gone";
+    let received = channel::receive(transfer, true).ok_or(gone)?;
+    let (Some(Kind::State), Some(&file)) = (received.message.kind(), received.descriptors().first()) else {
+        return Err("the source does not follow the protocol");
+    };
+    let [outermost, thread_pointer, regions, runs, descriptor_count, suspended, bytes, _] = received.message.values;
+    let contents = Contents { file: file.into(), bytes, regions, runs };
+
+    let table = memory::map_for_host(DESCRIPTOR_TABLE).ok_or("there is no memory for a list of descriptors")?;
+    let entries = DESCRIPTOR_TABLE as usize / size_of::<(u64, i32)>();
+    // SAFETY: the memory is fresh, and zeros are valid entries.
+    let mut arrived = Arrived::new(unsafe { core::slice::from_raw_parts_mut(table as *mut (u64, i32), entries) });
+    while arrived.count() < descriptor_count {
+        arrived.take(&channel::receive(transfer, true).ok_or(gone)?)?;
+    }
+    // SAFETY: this process has not used the portable range; all that is needed is on the stack.
+    unsafe { memory_file::read(&contents, |index, _| arrived.of_region(index))? };
+    close(contents.file);
+    arrived.install(&[control, transfer])?;
+    arrived.close_all();
+    // SAFETY: the table is not used any more.
+    unsafe { kernel::call(MUNMAP, [table, DESCRIPTOR_TABLE]) };
+    Ok(State { outermost, thread_pointer, suspended })
+}
+
+fn run(transfer: i64, state: &State) -> ! {
+    channel::send(transfer, &Message::new(Kind::Restored, [0; 8]), &[]);
+    let commit = channel::receive(transfer, true);
+    if commit.and_then(|received| received.message.kind()) != Some(Kind::Commit) {
+        leave();
+    }
+    close(transfer);
+    SUSPENDED.store(state.suspended, Ordering::Relaxed);
+    // SAFETY: the program's memory is in place; its thread pointer is in it, and its records.
+    unsafe {
+        process::arrive(state.thread_pointer);
+        RESUMED.store(clock::now(), Ordering::Relaxed);
+        resume(process::stack_top(), state.outermost)
+    }
+}
+
+/// The innermost frame is reached: all others are on the stack again. Called by the assembly that resumes leaf records.
+#[unsafe(no_mangle)]
+extern "C" fn __maize_arrived() {
+    let resumed = RESUMED.swap(0, Ordering::Relaxed);
+    if resumed == 0 {
+        return;
+    }
+    let now = clock::now();
+    let values = [now - resumed, now - SUSPENDED.load(Ordering::Relaxed), 0, 0, 0, 0, 0, 0];
+    channel::send(local::CONTROL.load(Ordering::Relaxed), &Message::new(Kind::Arrived, values), &[]);
+}

@@ -1,0 +1,160 @@
+//! The source's side of a move.
+
+use super::channel::{self, close};
+use super::descriptors::{self, Sender};
+use super::{Interrupted, clock, mapped_files, memory_file};
+use crate::continuation::capture::{Captured, NotNow, capture};
+use crate::continuation::resume::write_leaf;
+use crate::continuation::unwind::SiteTable;
+use crate::memory::map::{Kind as RegionKind, Region};
+use crate::syscall::kernel;
+use crate::syscall::numbers::*;
+use crate::{isa, memory, process};
+use maize_abi::control::{Kind, Message};
+use maize_abi::layout::{RECORDS_END, RECORDS_START};
+
+/// Bytes of the record area that are mapped; only what is written takes memory.
+const RECORD_AREA: u64 = 1 << 30;
+
+/// Moves the program to the process at the other end of `transfer`, and ends this one. Returns only if the program
+/// stays: why, for people.
+pub fn depart(interrupted: &Interrupted<'_>, control: i64, transfer: i64) -> &'static str {
+    if process::thread_count() > 1 {
+        return "it has several threads; only programs of one thread can move";
+    }
+    if has_children() {
+        return "it has child processes, which cannot move with it";
+    }
+    let mask = block_signals();
+    let reason = match try_to_depart(interrupted, control, transfer) {
+        Ok(never) => match never {},
+        Err(reason) => reason,
+    };
+    restore_signals(mask);
+    reason
+}
+
+fn try_to_depart(
+    interrupted: &Interrupted<'_>,
+    control: i64,
+    transfer: i64,
+) -> Result<core::convert::Infallible, &'static str> {
+    let start = clock::now();
+    let captured = capture_thread(interrupted)?;
+    let capture_time = clock::now() - start;
+    process::depart();
+    let contents = memory_file::write()?;
+    let sent = send_state(&contents, &captured, start, transfer, &[control, transfer, contents.file]);
+    close(contents.file);
+    sent?;
+    match channel::receive(transfer, true).map(|received| received.message.kind()) {
+        Some(Some(Kind::Restored)) => {}
+        Some(Some(Kind::Refused)) => return Err("the new process could not take it over"),
+        _ => return Err("the new process ended before it had taken it over"),
+    }
+    if !channel::send(transfer, &Message::new(Kind::Commit, [0; 8]), &[]) {
+        return Err("the new process ended before it had taken it over");
+    }
+    let values = [captured.frames, captured.bytes, capture_time, contents.bytes, start, 0, 0, 0];
+    channel::send(control, &Message::new(Kind::Departed, values), &[]);
+    loop {
+        // SAFETY: the program is elsewhere.
+        unsafe { kernel::call(EXIT_GROUP, [0]) };
+    }
+}
+
+/// Writes the records of the calling thread, the only one.
+fn capture_thread(interrupted: &Interrupted<'_>) -> Result<Captured, &'static str> {
+    let table = SiteTable::of_this_image().ok_or("it has no site table")?;
+    if memory::map().is_free(RECORDS_START, RECORDS_END) {
+        let protection = PROT_READ | PROT_WRITE;
+        let region = Region::anonymous(RECORDS_START, RECORDS_START + RECORD_AREA, protection as u32, RegionKind::Runtime);
+        let region = Region { flags: region.flags | MAP_NORESERVE as u32, ..region };
+        let mapped = memory::map_at(RECORDS_START, RECORD_AREA, protection, MAP_NORESERVE) == RECORDS_START as i64;
+        if !mapped || memory::add(region).is_none() {
+            return Err("there is no memory for its frames");
+        }
+    }
+    let leaf = RECORDS_START;
+    // SAFETY: the area is the runtime's, and has room for records up to its end; the context is that of the caller, which waits.
+    let captured = unsafe {
+        match &interrupted.call {
+            Some(call) => write_leaf(leaf, isa::syscall_resume(), call),
+            None => write_leaf(leaf, isa::poll_resume(), &[]),
+        };
+        capture(&table, interrupted.context, leaf, RECORDS_START + RECORD_AREA)
+    };
+    captured.map_err(|reason| match reason {
+        NotNow::Unprepared(_) => "it is in a function without migration points, such as a callback from one; trying later may help",
+        NotNow::TooDeep => "its stack is too deep",
+    })
+}
+
+fn send_state(
+    contents: &memory_file::Contents,
+    captured: &Captured,
+    start: u64,
+    transfer: i64,
+    own: &[i64],
+) -> Result<(), &'static str> {
+    let gone = "the new process ended before it had taken it over";
+    let mut count = 0;
+    descriptors::each_open(own, |_| {
+        count += 1;
+        true
+    })?;
+    let is_file = |region: &Region| matches!(region.kind, RegionKind::PrivateFile | RegionKind::SharedFile);
+    let mapped = memory::map().regions().iter().filter(|region| is_file(region)).count() as u64;
+    let values = [
+        captured.outermost,
+        isa::thread_pointer(),
+        contents.regions,
+        contents.runs,
+        count + mapped,
+        start,
+        contents.bytes,
+        0,
+    ];
+    if !channel::send(transfer, &Message::new(Kind::State, values), &[contents.file as i32]) {
+        return Err(gone);
+    }
+    let mut sender = Sender::new(transfer);
+    let mut sent = true;
+    descriptors::each_open(own, |descriptor| {
+        sent = sender.send_as_is(descriptor);
+        sent
+    })?;
+    for (index, region) in memory::map().regions().iter().enumerate().filter(|(_, region)| is_file(region)) {
+        let file = mapped_files::open(region).ok_or("a file that it has mapped cannot be opened again")?;
+        sent = sent && sender.send_for_region(index, file);
+        // What was not sent at once is still needed.
+        sent = sent && sender.flush();
+        close(file);
+    }
+    if sent && sender.flush() { Ok(()) } else { Err(gone) }
+}
+
+fn has_children() -> bool {
+    const P_ALL: u64 = 0;
+    const WNOHANG: u64 = 1;
+    const WEXITED: u64 = 4;
+    const WNOWAIT: u64 = 0x0100_0000;
+    // SAFETY: without a buffer nothing is written.
+    let result = unsafe { kernel::call(WAITID, [P_ALL, 0, 0, WNOHANG | WEXITED | WNOWAIT, 0]) };
+    result != -ECHILD
+}
+
+const SIG_SETMASK: u64 = 2;
+
+/// Keeps signals out while memory is copied; returns what to restore.
+fn block_signals() -> u64 {
+    let (all, mut old) = (u64::MAX, 0u64);
+    // SAFETY: both are signal sets of 8 bytes.
+    unsafe { kernel::call(RT_SIGPROCMASK, [SIG_SETMASK, &raw const all as u64, &raw mut old as u64, 8]) };
+    old
+}
+
+fn restore_signals(mask: u64) {
+    // SAFETY: a signal set of 8 bytes.
+    unsafe { kernel::call(RT_SIGPROCMASK, [SIG_SETMASK, &raw const mask as u64, 0, 8]) };
+}

@@ -1,0 +1,85 @@
+//! Opening the files of the program's mappings again, for the next process to map. A mapping outlives its descriptor; its
+//! name is in `/proc/self/maps`.
+
+use super::channel::close;
+use crate::memory::map::{Kind, Region};
+use crate::syscall::kernel;
+use crate::syscall::numbers::*;
+
+/// Longest line that is understood.
+const LINE: usize = 4096 + 128;
+
+/// A descriptor for the file that is mapped in a region; closed by the caller. `None` if it cannot be opened any more.
+pub fn open(region: &Region) -> Option<i64> {
+    if region.descriptor >= 0 {
+        // SAFETY: takes no pointers.
+        let copy = unsafe { kernel::call(FCNTL, [region.descriptor as u64, F_DUPFD_CLOEXEC, 3]) };
+        return (copy >= 0).then_some(copy);
+    }
+    let mut line = [0u8; LINE];
+    let path = find_path(region.start, &mut line)?;
+    let writes = region.kind == Kind::SharedFile && u64::from(region.protection) & PROT_WRITE != 0;
+    let flags = O_CLOEXEC | if writes { O_RDWR } else { O_RDONLY };
+    // SAFETY: the path ends with NUL, which `find_path` made sure of.
+    let file = unsafe { kernel::call(OPENAT, [AT_FDCWD as u64, path as u64, flags, 0]) };
+    if file < 0 {
+        return None;
+    }
+    let mut status = [0u64; 18];
+    // SAFETY: the buffer is as large as any ISA's `struct stat`, which starts with device and inode.
+    let known = unsafe { kernel::call(FSTAT, [file as u64, status.as_mut_ptr() as u64]) } == 0;
+    // A file of that name, but another.
+    if !known || status[1] != region.inode {
+        close(file);
+        return None;
+    }
+    Some(file)
+}
+
+/// The name of the file mapped at an address, in `line`.
+fn find_path(address: u64, line: &mut [u8; LINE]) -> Option<*const u8> {
+    let name = c"/proc/self/maps";
+    // SAFETY: the path is a NUL-terminated string.
+    let file = unsafe { kernel::call(OPENAT, [AT_FDCWD as u64, name.as_ptr() as u64, O_CLOEXEC, 0]) };
+    if file < 0 {
+        return None;
+    }
+    let mut filled = 0;
+    let found = loop {
+        let room = line.get_mut(filled..LINE - 1).unwrap_or_default();
+        // SAFETY: the buffer is as long as said.
+        let read = unsafe { kernel::call(READ, [file as u64, room.as_mut_ptr() as u64, room.len() as u64]) };
+        let Some(read) = usize::try_from(read).ok().filter(|&read| read > 0) else { break None };
+        filled += read;
+        let mut start = 0;
+        let mut found = None;
+        while let Some(length) = line.get(start..filled).and_then(|rest| rest.iter().position(|&byte| byte == b'\n')) {
+            if let Some(path) = path_of(line.get(start..start + length).unwrap_or_default(), address) {
+                found = Some((start + path, start + length));
+                break;
+            }
+            start += length + 1;
+        }
+        if let Some((path, end)) = found {
+            line[end] = 0;
+            break Some(line.as_ptr().wrapping_add(path));
+        }
+        line.copy_within(start..filled, 0);
+        filled -= start;
+    };
+    close(file);
+    found
+}
+
+/// Where the path starts in a line `start-end perms offset device inode path`, if the address is in its range.
+fn path_of(line: &[u8], address: u64) -> Option<usize> {
+    let text = core::str::from_utf8(line).ok()?;
+    let (range, _) = text.split_once(' ')?;
+    let (start, end) = range.split_once('-')?;
+    let start = u64::from_str_radix(start, 16).ok()?;
+    let end = u64::from_str_radix(end, 16).ok()?;
+    if !(start..end).contains(&address) {
+        return None;
+    }
+    text.find('/')
+}

@@ -1,0 +1,251 @@
+//! The program's start: from the kernel's initial stack to the libc's entry.
+
+use super::{Thread, fatal, identity};
+use crate::isa::{enter_resumed, set_host_thread_pointer};
+use crate::local;
+use crate::memory;
+use crate::memory::calls::KEPT_DESCRIPTORS;
+use crate::migration;
+use crate::signal;
+use crate::syscall::kernel;
+use crate::syscall::numbers::*;
+use crate::time;
+use core::cell::UnsafeCell;
+use core::sync::atomic::Ordering;
+use maize_abi::control::{DESCRIPTOR_VARIABLE, Kind, Message};
+use maize_abi::layout::thread::TLS_GAP;
+
+/// Bytes of the runtime's own stack.
+const RUNTIME_STACK_SIZE: u64 = 256 << 10;
+/// Bytes of the main thread's shadow stack if the stack's size is not limited.
+const UNLIMITED_STACK: u64 = 64 << 20;
+/// Least and most bytes of the main thread's shadow stack.
+const STACK_RANGE: (u64, u64) = (128 << 10, 4 << 30);
+
+const AT_NULL: u64 = 0;
+const AT_IGNORE: u64 = 1;
+const AT_PLATFORM: u64 = 15;
+const AT_HWCAP: u64 = 16;
+const AT_BASE_PLATFORM: u64 = 24;
+const AT_RANDOM: u64 = 25;
+const AT_HWCAP2: u64 = 26;
+const AT_EXECFN: u64 = 31;
+const AT_SYSINFO_EHDR: u64 = 33;
+
+/// The main thread's block until the libc has made its own.
+#[repr(C, align(64))]
+struct FirstBlock(UnsafeCell<[u64; TLS_GAP as usize / 8]>);
+
+// SAFETY: used by the main thread only.
+unsafe impl Sync for FirstBlock {}
+
+static FIRST_BLOCK: FirstBlock = FirstBlock(UnsafeCell::new([0; TLS_GAP as usize / 8]));
+
+unsafe extern "C" {
+    fn __maize_libc_start(initial_stack: u64) -> !;
+}
+
+/// The initial stack as the kernel lays it out (x86-64 psABI section 3.4.1).
+#[derive(Clone, Copy)]
+struct InitialStack {
+    start: *const u64,
+}
+
+impl InitialStack {
+    /// The word with this index.
+    ///
+    /// # Safety
+    /// The words before it include the end of no list but those that precede it.
+    unsafe fn word(self, index: usize) -> u64 {
+        // SAFETY: by the contract above.
+        unsafe { self.start.add(index).read() }
+    }
+
+    fn argument_count(self) -> usize {
+        // SAFETY: the first word is always there.
+        unsafe { self.word(0) as usize }
+    }
+
+    fn environment(self) -> usize {
+        self.argument_count() + 2
+    }
+
+    fn auxiliary_vector(self) -> usize {
+        let mut index = self.environment();
+        // SAFETY: a null ends the environment.
+        while unsafe { self.word(index) } != 0 {
+            index += 1;
+        }
+        index + 1
+    }
+
+    /// The words, up to the end of the auxiliary vector.
+    fn words(self) -> &'static [u64] {
+        let mut index = self.auxiliary_vector();
+        // SAFETY: AT_NULL ends the vector; the stack outlives the process's start.
+        unsafe {
+            while self.word(index) != AT_NULL {
+                index += 2;
+            }
+            core::slice::from_raw_parts(self.start, index + 2)
+        }
+    }
+
+    fn auxiliary(self, kind: u64) -> Option<u64> {
+        let vector = self.words().get(self.auxiliary_vector()..)?;
+        vector.chunks_exact(2).find(|pair| pair.first() == Some(&kind)).and_then(|pair| pair.get(1).copied())
+    }
+
+    /// The value of an environment variable.
+    fn variable(self, name: &str) -> Option<&'static [u8]> {
+        let environment = self.words().get(self.environment()..self.auxiliary_vector() - 1)?;
+        environment.iter().find_map(|&address| value_of(address, name))
+    }
+}
+
+/// The bytes of a string of the kernel's, without its end.
+fn text(address: u64) -> &'static [u8] {
+    let mut length = 0;
+    // SAFETY: the kernel's strings end with NUL and outlive the process's start.
+    unsafe {
+        while *((address + length) as *const u8) != 0 {
+            length += 1;
+        }
+        core::slice::from_raw_parts(address as *const u8, length as usize)
+    }
+}
+
+/// What follows `NAME=` if the string starts so.
+fn value_of(address: u64, name: &str) -> Option<&'static [u8]> {
+    text(address).strip_prefix(name.as_bytes())?.strip_prefix(b"=")
+}
+
+/// Where a process begins.
+///
+/// # Safety
+/// Called once, by `_start`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __maize_start(initial_stack: *const u64) -> ! {
+    let initial = InitialStack { start: initial_stack };
+    local::STACK_TOP.store(initial_stack as u64 & !15, Ordering::Relaxed);
+    if let Some(names) = initial.variable("MAIZE_TRACE") {
+        let traced = names.split(|&byte| byte == b',').any(|name| name == b"syscalls");
+        local::TRACE_CALLS.store(traced.into(), Ordering::Relaxed);
+    }
+    if let Some(image) = initial.auxiliary(AT_SYSINFO_EHDR) {
+        time::find_clock(image);
+    }
+    let Some(stack) = memory::map_for_host(RUNTIME_STACK_SIZE) else { fatal("there is no memory for a stack") };
+    local::__maize_runtime_stack_top.store(stack + RUNTIME_STACK_SIZE, Ordering::Relaxed);
+    if let Some(text) = initial.variable(DESCRIPTOR_VARIABLE) {
+        take_control(text);
+    }
+    // SAFETY: called once.
+    unsafe { begin_program(initial) }
+}
+
+/// Takes the control socket over and waits to be told what to do.
+fn take_control(descriptor: &[u8]) {
+    let digits = core::str::from_utf8(descriptor).ok().and_then(|text| text.parse::<u64>().ok());
+    let Some(given) = digits else { fatal("MAIZE_CONTROL_FD is not a descriptor") };
+    // SAFETY: the descriptor is the runtime's by its name; it moves out of the program's way.
+    let control = unsafe {
+        match kernel::call(FCNTL, [given, F_DUPFD_CLOEXEC, KEPT_DESCRIPTORS]) {
+            control if control < 0 => kernel::call(FCNTL, [given, F_DUPFD_CLOEXEC, 3]),
+            control => control,
+        }
+    };
+    if control < 0 {
+        fatal("MAIZE_CONTROL_FD does not name an open descriptor");
+    }
+    // SAFETY: as above.
+    unsafe { kernel::call(CLOSE, [given]) };
+    local::CONTROL.store(control, Ordering::Relaxed);
+    let mut packet = [0u8; size_of::<Message>()];
+    // SAFETY: the buffer is as long as said.
+    let length = unsafe { kernel::call(READ, [control as u64, packet.as_mut_ptr() as u64, packet.len() as u64]) };
+    let message = usize::try_from(length).ok().and_then(|length| packet.get(..length)).and_then(Message::from_bytes);
+    match message.and_then(|message| message.kind()) {
+        Some(Kind::Run) => {}
+        Some(Kind::Receive) => migration::receive(),
+        _ => fatal("the node speaks another version of the control protocol, or is gone"),
+    }
+}
+
+/// Sets up the program's memory, thread and signals, and enters the libc.
+///
+/// # Safety
+/// Called once.
+unsafe fn begin_program(initial: InitialStack) -> ! {
+    let top = memory::initialise(shadow_stack_size());
+    // SAFETY: the shadow stack was just made, and is unused.
+    let copy = unsafe { copy_to(initial, top) };
+    let block = FIRST_BLOCK.0.get() as u64;
+    // SAFETY: the block is the main thread's, and used by nothing yet.
+    unsafe {
+        Thread::main().fill_block(block, copy & !15);
+        set_host_thread_pointer(block);
+    }
+    identity::begin();
+    signal::calls::begin();
+    // SAFETY: the stack below its top holds nothing that is still needed.
+    unsafe { enter_resumed(super::stack_top(), __maize_libc_start as *const () as u64, copy) }
+}
+
+fn shadow_stack_size() -> u64 {
+    const RLIMIT_STACK: u64 = 3;
+    let mut limit = [u64::MAX; 2];
+    // SAFETY: the buffer is a `struct rlimit64`.
+    unsafe { kernel::call(PRLIMIT64, [0, RLIMIT_STACK, 0, limit.as_mut_ptr() as u64]) };
+    let size = if limit[0] == u64::MAX { UNLIMITED_STACK } else { limit[0] };
+    size.clamp(STACK_RANGE.0, STACK_RANGE.1).next_multiple_of(maize_abi::layout::PAGE_SIZE)
+}
+
+/// Copies the initial stack with its strings to below `top`, without what is not the program's; returns where it starts.
+///
+/// # Safety
+/// There is room below `top`.
+unsafe fn copy_to(initial: InitialStack, top: u64) -> u64 {
+    let words = initial.words();
+    let (environment, auxiliary) = (initial.environment(), initial.auxiliary_vector());
+    let mut strings = top - 16;
+    let mut put = |bytes: &[u8]| {
+        strings -= bytes.len() as u64 + 1;
+        // SAFETY: by the contract above; fresh memory ends the string.
+        unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), strings as *mut u8, bytes.len()) };
+        strings
+    };
+    // The kernel's strings are together in at most a third of the stack, so the words have room below them.
+    let reserve: usize =
+        words.iter().take(auxiliary).skip(1).filter(|&&word| word != 0).map(|&word| text(word).len() + 1).sum();
+    let copy = (top - 16 - reserve as u64 - 4096 - 8 * words.len() as u64) & !15;
+    let mut length = 0;
+    let mut write = |word: u64| {
+        // SAFETY: as above.
+        unsafe { ((copy + 8 * length) as *mut u64).write(word) };
+        length += 1;
+    };
+    for (index, &word) in words.iter().enumerate().take(auxiliary) {
+        if index == 0 || word == 0 {
+            write(word);
+        } else if index < environment || value_of(word, DESCRIPTOR_VARIABLE).is_none() {
+            write(put(text(word)));
+        }
+    }
+    for pair in words.get(auxiliary..).unwrap_or_default().chunks_exact(2) {
+        let &[kind, value] = pair else { continue };
+        let (kind, value) = match kind {
+            AT_EXECFN => (kind, put(text(value))),
+            // Programs may come to another ISA; all are told the same.
+            AT_PLATFORM => (kind, put(b"x86_64")),
+            AT_HWCAP | AT_HWCAP2 => (kind, 0),
+            AT_SYSINFO_EHDR | AT_BASE_PLATFORM => (AT_IGNORE, 0),
+            // SAFETY: the kernel gives 16 bytes.
+            AT_RANDOM => (kind, put(unsafe { core::slice::from_raw_parts(value as *const u8, 16) })),
+            _ => (kind, value),
+        };
+        write(kind);
+        write(value);
+    }
+    copy
+}

@@ -1,0 +1,85 @@
+//! The handler that the kernel calls. It notes the signal and sees to it that the program comes by soon: the poll flag
+//! makes the next migration point take its slow path, and a system call that is about to block is cancelled.
+//!
+//! A fault (a bad address, a division by zero) cannot wait. If the program has a handler for it, that runs here, on top of
+//! the faulting instruction, with the host's own `ucontext`; the program cannot move until it returns or jumps out of it.
+
+use super::calls;
+use super::state::Information;
+use super::{FAULTS, SA_NODEFER, SA_RESETHAND, bit};
+use crate::isa;
+use crate::local;
+use crate::process::{self, Thread};
+use core::sync::atomic::Ordering;
+use maize_abi::control::ATTENTION_SIGNAL;
+
+/// A program's handler.
+type Handler = unsafe extern "C" fn(u64, *const Information, u64);
+
+/// How far below the shadow stack pointer the faulting function may have begun to use memory.
+const SHADOW_GAP: u64 = 64 << 10;
+
+/// Address of the handler, to install.
+pub fn handler() -> u64 {
+    handle as *const () as u64
+}
+
+/// # Safety
+/// Called by the kernel.
+unsafe extern "C" fn handle(signal: u64, information: *mut Information, ucontext: u64) {
+    let signal = u64::from(signal as u32);
+    // SAFETY: the kernel's structure, 128 bytes.
+    let information = unsafe { information.read() };
+    if FAULTS & bit(signal) != 0 && information.code() > 0 {
+        // SAFETY: as this function.
+        unsafe { handle_fault(signal, information, ucontext) };
+        return;
+    }
+    let signals = &Thread::current().signals;
+    if signal == ATTENTION_SIGNAL as u64 && local::CONTROL.load(Ordering::Relaxed) >= 0 {
+        local::ATTENTION.store(1, Ordering::Relaxed);
+    } else {
+        // SAFETY: this is the host's handler.
+        unsafe { signals.record(signal, information) };
+    }
+    signals.interrupted().store(1, Ordering::Relaxed);
+    local::__maize_poll_flag.store(1, Ordering::Relaxed);
+    // SAFETY: the offset is that of this ISA's `ucontext`.
+    unsafe {
+        let page = isa::page();
+        let counter = (ucontext + page.ucontext_program_counter) as *mut u64;
+        if (page.window_start..page.window_end).contains(&counter.read()) {
+            counter.write(page.window_cancel);
+        }
+    }
+}
+
+/// Runs the program's handler of a fault.
+///
+/// # Safety
+/// Called by the host's handler, with its arguments.
+unsafe fn handle_fault(signal: u64, information: Information, ucontext: u64) {
+    let signals = &Thread::current().signals;
+    let Some(action) = calls::action(signal) else { calls::kill_with(signal) };
+    if action.flags & SA_RESETHAND != 0 {
+        calls::reset(signal);
+    }
+    // SAFETY: the offset is that of this ISA's `ucontext`.
+    let fault_at = unsafe { ((ucontext + isa::page().ucontext_stack_pointer) as *const u64).read() };
+    let here = &raw const signal as u64;
+    let [alternate, _, size] = signals.alternate_stack();
+    let on_alternate = alternate <= here && here < alternate + size;
+    let (outer, mask, shadow_stack) = (signals.fault_stack(), signals.mask(), process::shadow_stack());
+    signals.set_fault_stack(if on_alternate { [alternate, alternate + size] } else { [0, fault_at] });
+    let own = if action.flags & SA_NODEFER == 0 { bit(signal) } else { 0 };
+    calls::set_mask(mask | action.mask | own);
+    // SAFETY: the program gave the handler's address; the memory below the gap is unused.
+    unsafe {
+        process::set_shadow_stack((shadow_stack - SHADOW_GAP) & !15);
+        let handler: Handler = core::mem::transmute(action.handler as *const ());
+        handler(signal, &information, ucontext);
+        process::set_shadow_stack(shadow_stack);
+    }
+    signals.set_fault_stack(outer);
+    calls::set_mask(mask);
+}

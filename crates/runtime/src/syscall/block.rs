@@ -1,0 +1,293 @@
+//! Calls that wait. While one waits, the node may ask for the program, or a signal may come; then it is left, and issued again
+//! when that is done unless a handler has run and the call is one that fails then. Timeouts are kept as deadlines
+//! from when the call is first issued, so that neither is a wait made longer.
+
+use super::call::{Blocking, Call, Unit};
+use super::convert::{self, Events};
+use super::numbers::*;
+use super::{DEADLINE, Outcome, PARTIAL, attend, kernel};
+use crate::isa::{self, CANCELLED, Context};
+use crate::local;
+use crate::process::Thread;
+use crate::signal::calls as signals;
+use crate::signal::delivery::Afterwards;
+use crate::signal::{SA_RESTART, UNBLOCKABLE};
+use crate::time::{Timespec, monotonic};
+use core::sync::atomic::Ordering;
+
+/// A call that may wait.
+pub struct Pending {
+    row: &'static Call,
+    native: u64,
+    arguments: [u64; 6],
+    /// Deadline and the argument it belongs to.
+    deadline: Option<(usize, u64)>,
+    unit: Unit,
+    /// How much of a `write` has been written.
+    written: Option<u64>,
+}
+
+/// What an issue needs on the machine stack.
+struct Scratch {
+    time: Timespec,
+    mask: u64,
+    mask_and_size: [u64; 2],
+    events: Events,
+}
+
+impl Pending {
+    /// A call as the program made it, or as [`Pending::again`] gave it. `timeout` is where a timeout would be, and in what unit.
+    ///
+    /// # Safety
+    /// That of the call.
+    pub unsafe fn new(
+        row: &'static Call,
+        native: u64,
+        number: u64,
+        arguments: [u64; 6],
+        timeout: Option<(u8, Unit)>,
+    ) -> Result<Pending, i64> {
+        let mut pending = Pending { row, native, arguments, deadline: None, unit: Unit::Timespec, written: None };
+        if number & PARTIAL != 0 {
+            pending.written = Some(arguments[3]);
+        }
+        if let Some((index, unit)) = timeout.filter(|_| pending.has_relative_timeout()) {
+            let index = usize::from(index);
+            let value = arguments.get(index).copied().unwrap_or(0);
+            pending.unit = row.timeout.map_or(unit, |own| own.1);
+            if number & DEADLINE != 0 {
+                pending.deadline = Some((index, value));
+            } else {
+                // SAFETY: by the contract above.
+                let span = unsafe { span(value, unit) }?;
+                pending.deadline = span.map(|span| (index, monotonic().saturating_add(span)));
+                if span.is_none() {
+                    pending.arguments[index] = if pending.unit == Unit::Milliseconds { u64::MAX } else { 0 };
+                }
+            }
+        }
+        if u64::from(row.number) == FCNTL {
+            convert::control_to_host(&mut pending.arguments);
+        }
+        Ok(pending)
+    }
+
+    fn number(&self) -> u64 {
+        u64::from(self.row.number)
+    }
+
+    /// Whether a timeout argument is one: not for all that `futex` does, nor for a sleep until a given time.
+    fn has_relative_timeout(&self) -> bool {
+        match self.number() {
+            FUTEX => self.arguments[1] & FUTEX_COMMAND == FUTEX_WAIT,
+            // Processor time is not a deadline's.
+            CLOCK_NANOSLEEP => {
+                self.arguments[1] & TIMER_ABSTIME == 0
+                    && matches!(self.arguments[0], CLOCK_REALTIME | CLOCK_MONOTONIC | CLOCK_BOOTTIME)
+            }
+            _ => true,
+        }
+    }
+
+    /// The call, to be issued again, here or elsewhere.
+    fn again(&self) -> [u64; 7] {
+        let mut number = self.number();
+        let mut arguments = self.arguments;
+        if let Some((index, deadline)) = self.deadline {
+            number |= DEADLINE;
+            arguments[index] = deadline;
+        }
+        if let Some(written) = self.written {
+            number |= PARTIAL;
+            arguments[3] = written;
+        }
+        if self.number() == FCNTL {
+            // The flags were the host's; this command does not block, so it is not issued again in fact.
+            convert::control_to_host(&mut arguments);
+        }
+        let [a1, a2, a3, a4, a5, a6] = arguments;
+        [number, a1, a2, a3, a4, a5, a6]
+    }
+
+    /// The mask that the call has for its own time.
+    ///
+    /// # Safety
+    /// That of the call.
+    unsafe fn mask(&self) -> Option<u64> {
+        let address = *self.arguments.get(usize::from(self.row.mask?))?;
+        // SAFETY: by the contract above; `pselect6` has the address of the set in a structure.
+        unsafe {
+            let address = match self.number() {
+                PSELECT6 if address != 0 => (address as *const u64).read(),
+                _ => address,
+            };
+            (address != 0).then(|| (address as *const u64).read_unaligned() & !UNBLOCKABLE)
+        }
+    }
+
+    /// The arguments as the kernel is to have them now.
+    fn host_arguments(&self, scratch: &mut Scratch, mask: Option<u64>) -> [u64; 6] {
+        let mut arguments = self.arguments;
+        if let Some((index, deadline)) = self.deadline {
+            let left = deadline.saturating_sub(monotonic());
+            if self.number() == CLOCK_NANOSLEEP {
+                scratch.time = Timespec::from_nanoseconds(deadline);
+                [arguments[0], arguments[1]] = [CLOCK_MONOTONIC, TIMER_ABSTIME];
+                arguments[3] = 0;
+            } else {
+                scratch.time = Timespec::from_nanoseconds(left);
+            }
+            arguments[index] = match self.unit {
+                Unit::Milliseconds => left.div_ceil(1_000_000).min(i32::MAX as u64),
+                _ => &raw const scratch.time as u64,
+            };
+        }
+        if let (Some(mask), Some(index)) = (mask, self.row.mask) {
+            scratch.mask = signals::host_mask(mask);
+            scratch.mask_and_size = [&raw const scratch.mask as u64, 8];
+            arguments[usize::from(index)] = match self.number() {
+                PSELECT6 => scratch.mask_and_size.as_ptr() as u64,
+                _ => &raw const scratch.mask as u64,
+            };
+        }
+        if self.converts_events() {
+            scratch.events.replace(&mut arguments);
+        }
+        arguments
+    }
+
+    fn converts_events(&self) -> bool {
+        matches!(self.number(), EPOLL_PWAIT | EPOLL_PWAIT2) && !kernel::is_x86_64()
+    }
+
+    /// What the program gets for a result of the kernel's.
+    ///
+    /// # Safety
+    /// That of the call.
+    unsafe fn finish(&self, result: i64, scratch: &Scratch) -> i64 {
+        if self.converts_events() && result > 0 {
+            // SAFETY: by the contract above.
+            unsafe { scratch.events.give(result as usize, self.arguments[1]) };
+        }
+        match (self.number(), self.written) {
+            (FCNTL, _) => convert::control_to_program(self.arguments[1], result),
+            (_, Some(written)) => result.max(0) + written as i64,
+            _ => result,
+        }
+    }
+
+    /// After a handler has run during a sleep: how much of it is left.
+    ///
+    /// # Safety
+    /// That of the call.
+    unsafe fn report_rest(&self) {
+        if let (CLOCK_NANOSLEEP, Some((_, deadline))) = (self.number(), self.deadline)
+            && self.arguments[3] != 0
+        {
+            let rest = Timespec::from_nanoseconds(deadline.saturating_sub(monotonic()));
+            // SAFETY: by the contract above.
+            unsafe { (self.arguments[3] as *mut Timespec).write(rest) };
+        }
+    }
+
+    /// Takes note of what a `write` has done before it was interrupted; whether that was all.
+    fn advance(&mut self, result: i64) -> bool {
+        let [_, address, size, ..] = &mut self.arguments;
+        *address += result as u64;
+        *size -= result as u64;
+        self.written = Some(self.written.unwrap_or(0) + result as u64);
+        *size == 0
+    }
+}
+
+/// A relative timeout in nanoseconds; `None` for none.
+///
+/// # Safety
+/// The value is the argument of a call with such a timeout.
+unsafe fn span(value: u64, unit: Unit) -> Result<Option<u64>, i64> {
+    // SAFETY: by the contract above.
+    let read = |per_second| unsafe { (value as *const Timespec).read() }.nanoseconds(per_second).ok_or(EINVAL);
+    match unit {
+        Unit::Milliseconds => Ok(u64::try_from(value as i32).ok().map(|value| value * 1_000_000)),
+        _ if value == 0 => Ok(None),
+        Unit::Timespec => read(1_000_000_000).map(Some),
+        Unit::Timeval => read(1_000_000).map(Some),
+    }
+}
+
+/// Issues a call until it is done or a handler is to run.
+///
+/// # Safety
+/// That of the call.
+pub unsafe fn wait(context: &Context, mut pending: Pending) -> Outcome {
+    let state = &Thread::current().signals;
+    let mut scratch = Scratch { time: Timespec::default(), mask: 0, mask_and_size: [0; 2], events: Events::default() };
+    // SAFETY: by the contract above.
+    let own_mask = unsafe { pending.mask() };
+    let mask = own_mask.unwrap_or_else(|| state.mask());
+    loop {
+        let arguments = pending.host_arguments(&mut scratch, own_mask);
+        let result = match own_mask {
+            // What was noted before but not let through is, by the call's own mask.
+            Some(mask) if state.deliverable(mask) != 0 => -EINTR,
+            // SAFETY: by the contract above.
+            _ => unsafe { isa::interruptible_syscall(pending.native, arguments, state.interrupted()) },
+        };
+        let interrupted = matches!(result, CANCELLED) || result == -EINTR;
+        let cut_short = is_cut_short(&pending, result);
+        if !interrupted && !cut_short {
+            // SAFETY: by the contract above.
+            return Outcome::done(unsafe { pending.finish(result, &scratch) });
+        }
+        if cut_short && pending.advance(result) {
+            // SAFETY: by the contract above.
+            return Outcome::done(unsafe { pending.finish(0, &scratch) });
+        }
+        state.interrupted().store(0, Ordering::SeqCst);
+        local::__maize_poll_flag.store(0, Ordering::SeqCst);
+        let deliverable = state.deliverable(mask);
+        if deliverable == 0 {
+            attend(context, Some(pending.again()));
+            continue;
+        }
+        // The node can wait until the handlers run.
+        if local::ATTENTION.load(Ordering::Relaxed) != 0 {
+            local::__maize_poll_flag.store(1, Ordering::Relaxed);
+        }
+        // SAFETY: by the contract above.
+        return unsafe { interrupted_by_handler(&pending, result, mask, own_mask.is_some(), deliverable) };
+    }
+}
+
+/// Whether a `write` was left with something to write because of the node, which the program must not notice.
+fn is_cut_short(pending: &Pending, result: i64) -> bool {
+    pending.number() == WRITE
+        && result > 0
+        && (result as u64) < pending.arguments[2]
+        && local::ATTENTION.load(Ordering::Relaxed) != 0
+}
+
+/// # Safety
+/// That of the call.
+unsafe fn interrupted_by_handler(
+    pending: &Pending,
+    result: i64,
+    mask: u64,
+    has_own_mask: bool,
+    deliverable: u64,
+) -> Outcome {
+    let first = u64::from(deliverable.trailing_zeros()) + 1;
+    let restarts = pending.row.blocking == Blocking::Restart
+        && signals::action(first).is_some_and(|action| action.flags & SA_RESTART != 0);
+    // If the kernel was not entered, the signal came before the call.
+    let afterwards = if restarts || result == CANCELLED && !has_own_mask {
+        Afterwards::Again(pending.again())
+    } else if let Some(written) = pending.written {
+        Afterwards::Return(written as i64)
+    } else {
+        // SAFETY: by the contract above.
+        unsafe { pending.report_rest() };
+        Afterwards::Return(-EINTR)
+    };
+    Outcome { afterwards, deliver: Some(mask) }
+}

@@ -1,0 +1,167 @@
+//! System calls. The program makes those of Linux x86-64, whatever the ISA: [`table`] says for each what it is here, [`emulate`]
+//! has those that the runtime answers itself, [`convert`] the structures that differ between ISAs, [`block`] what becomes
+//! of calls that wait.
+
+pub mod call;
+pub mod numbers;
+pub mod structures;
+pub mod table;
+
+#[cfg(not(test))]
+pub mod block;
+#[cfg(not(test))]
+pub mod convert;
+#[cfg(not(test))]
+pub mod emulate;
+#[cfg(not(test))]
+pub mod kernel;
+
+#[cfg(not(test))]
+pub use host::*;
+
+#[cfg(not(test))]
+mod host {
+    use super::block::{self, Pending};
+    use super::call::{Blocking, Call, Source};
+    use super::numbers::*;
+    use super::{convert, emulate, kernel, table};
+    use crate::isa::{self, Context, Entry};
+    use crate::local;
+    use crate::migration::{self, Interrupted};
+    use crate::process::{Thread, identity};
+    use crate::signal::delivery::{Afterwards, prepare};
+    use crate::trace;
+    use core::sync::atomic::Ordering;
+
+    /// Set in the number of a call that is issued again: its timeout argument is a deadline, in nanoseconds of the
+    /// monotonic clock.
+    pub const DEADLINE: u64 = 1 << 32;
+    /// Set in the number of a `write` that is issued again: the fourth argument is how much has been written.
+    pub const PARTIAL: u64 = 1 << 33;
+
+    /// Issues a call that was interrupted. The program cannot move again while it blocks: prefer a leaf record that resumes
+    /// with [`isa::syscall_resume`].
+    ///
+    /// # Safety
+    /// That of the call.
+    pub unsafe fn reissue(call: &[u64; 7]) -> i64 {
+        // SAFETY: by the contract above.
+        unsafe { isa::syscall_again(call) }
+    }
+
+    /// Where the program is, if it may move and run handlers there, and the node has been heard of.
+    pub(super) fn attend(context: &Context, call: Option<[u64; 7]>) {
+        if Thread::current().signals.in_fault_handler(context.stack_pointer) {
+            return;
+        }
+        if local::ATTENTION.swap(0, Ordering::Acquire) != 0 {
+            migration::attend(&Interrupted { context, call });
+        }
+    }
+
+    /// A migration point whose poll flag was set.
+    ///
+    /// # Safety
+    /// Called by the assembly entry.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn __maize_poll_entry(entry: &mut Entry) -> i64 {
+        local::__maize_poll_flag.store(0, Ordering::SeqCst);
+        attend(&entry.context, None);
+        let signals = &Thread::current().signals;
+        if signals.deliverable(signals.mask()) != 0 {
+            entry.delivery = prepare(Afterwards::Return(0), signals.mask());
+        }
+        0
+    }
+
+    /// A system call of the program's.
+    ///
+    /// # Safety
+    /// Called by the assembly entry; that of the call.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn __maize_syscall_entry(entry: &mut Entry) -> i64 {
+        let signals = &Thread::current().signals;
+        if local::__maize_poll_flag.load(Ordering::Relaxed) != 0 {
+            local::__maize_poll_flag.store(0, Ordering::SeqCst);
+            attend(&entry.context, Some(entry.call));
+            if signals.deliverable(signals.mask()) != 0 {
+                entry.delivery = prepare(Afterwards::Again(entry.call), signals.mask());
+                return 0;
+            }
+        }
+        // SAFETY: by the contract above.
+        let outcome = unsafe { perform(&entry.context, entry.call) };
+        if local::TRACE_CALLS.load(Ordering::Relaxed) != 0 {
+            trace::call(&entry.call, outcome.afterwards);
+        }
+        if let Some(mask) = outcome.deliver {
+            entry.delivery = prepare(outcome.afterwards, mask);
+        } else if signals.deliverable(signals.mask()) != 0 {
+            entry.delivery = prepare(outcome.afterwards, signals.mask());
+        }
+        match outcome.afterwards {
+            Afterwards::Return(result) => result,
+            Afterwards::Again(_) => 0,
+        }
+    }
+
+    /// How a call ended.
+    pub struct Outcome {
+        /// Its result, or that it is to be issued again.
+        pub afterwards: Afterwards,
+        /// Handlers are to run first, by this mask.
+        pub deliver: Option<u64>,
+    }
+
+    impl Outcome {
+        /// The call is done.
+        pub const fn done(result: i64) -> Outcome {
+            Outcome { afterwards: Afterwards::Return(result), deliver: None }
+        }
+    }
+
+    /// Makes a call of the program's.
+    ///
+    /// # Safety
+    /// That of the call.
+    unsafe fn perform(context: &Context, call: [u64; 7]) -> Outcome {
+        let [number, arguments @ ..] = call;
+        let Some(original) = table::find(number & 0xffff_ffff) else { return Outcome::done(-ENOSYS) };
+        let (row, mut arguments) = rewrite(original, arguments);
+        // SAFETY: by the contract above.
+        if let Some(result) = unsafe { emulate::call(u64::from(row.number), &arguments) } {
+            return Outcome::done(result);
+        }
+        for (index, argument) in arguments.iter_mut().enumerate() {
+            if row.process_ids & 1 << index != 0 {
+                *argument = identity::to_host(*argument);
+            }
+            if row.open_flags == Some(index as u8) {
+                *argument = convert::open_flags_to_host(*argument);
+            }
+        }
+        let Some(native) = row.native(kernel::is_x86_64()).map(u64::from) else { return Outcome::done(-ENOSYS) };
+        let timeout = if number & DEADLINE == 0 { original.timeout.or(row.timeout) } else { row.timeout };
+        // SAFETY: by the contract above.
+        unsafe {
+            if row.blocking == Blocking::No {
+                return Outcome::done(convert::call(row, native, arguments));
+            }
+            match Pending::new(row, native, number, arguments, timeout) {
+                Ok(pending) => block::wait(context, pending),
+                Err(error) => Outcome::done(-error),
+            }
+        }
+    }
+
+    /// The call that is made in place of one, and its arguments.
+    fn rewrite(original: &'static Call, arguments: [u64; 6]) -> (&'static Call, [u64; 6]) {
+        let Some(rewrite) = original.rewrite else { return (original, arguments) };
+        let Some(row) = table::find(rewrite.number.into()) else { return (original, arguments) };
+        let argument = |source: Source| match source {
+            Source::Argument(index) => arguments.get(usize::from(index)).copied().unwrap_or(0),
+            Source::Constant(value) => i64::from(value) as u64,
+        };
+        (row, rewrite.arguments.map(argument))
+    }
+}

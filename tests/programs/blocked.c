@@ -1,0 +1,53 @@
+/* Blocks: in read on standard input until a line or the end comes (`read`), in poll (`poll`), or asleep (`sleep`). */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static int read_until_end(void)
+{
+    char buffer[256];
+    ssize_t length;
+    unsigned lines = 0;
+    while ((length = read(0, buffer, sizeof buffer)) > 0) {
+        printf("%u: %.*s", ++lines, (int)length, buffer);
+        fflush(stdout);
+    }
+    printf("end: %s\n", length == 0 ? "0" : strerror(errno));
+    return length != 0;
+}
+
+static int wait_for_input(void)
+{
+    struct pollfd input = {.fd = 0, .events = POLLIN};
+    char buffer[256];
+    int ready = poll(&input, 1, -1);
+    ssize_t length = ready == 1 ? read(0, buffer, sizeof buffer) : -1;
+    printf("%d %d: %.*s", ready, (input.revents & POLLIN) != 0, length > 0 ? (int)length : 0, buffer);
+    return ready != 1;
+}
+
+static int sleep_in_full(void)
+{
+    struct timespec begin, end, time = {0, 700000000};
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    int result = nanosleep(&time, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    long milliseconds = (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000;
+    printf("slept: %d, long enough: %d, not twice as long: %d\n", result, milliseconds >= 700, milliseconds < 1400);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *how = argc > 1 ? argv[1] : "read";
+    puts("ready");
+    fflush(stdout);
+    if (strcmp(how, "poll") == 0)
+        return wait_for_input();
+    if (strcmp(how, "sleep") == 0)
+        return sleep_in_full();
+    return read_until_end();
+}

@@ -1,0 +1,103 @@
+//! Programs of other people: Debian source packages, built unmodified by their own make.
+
+use crate::source::Source;
+use crate::toolchain::{Compiler, run};
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A source package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Package {
+    /// bzip2 1.0.8.
+    Bzip2,
+    /// Lua 5.4.4.
+    Lua,
+    /// zlib 1.2.13.
+    Zlib,
+}
+
+impl Package {
+    /// Where it comes from.
+    pub fn source(self) -> Source {
+        match self {
+            Package::Bzip2 => Source {
+                package: "bzip2",
+                version: "1.0.8-5",
+                archive: "bzip2_1.0.8.orig.tar.gz",
+                sha256: "ab5a03176ee106d3f0fa90e381da478ddae405918153cca248e682cd0c4a2269",
+                directory: "bzip2-1.0.8",
+            },
+            Package::Lua => Source {
+                package: "lua5.4",
+                version: "5.4.4-3+deb12u1",
+                archive: "lua5.4_5.4.4.orig.tar.gz",
+                sha256: "164c7849653b80ae67bec4b7473b884bf5cc8d2dca05653475ec2ed27b9ebf61",
+                directory: "lua-5.4.4",
+            },
+            Package::Zlib => Source {
+                package: "zlib",
+                version: "1:1.2.13.dfsg-1",
+                archive: "zlib_1.2.13.dfsg.orig.tar.bz2",
+                sha256: "71feb7947e3c00ef125f83b79a4e529bde31171e5babe48b391f06758d1ab0a1",
+                directory: "zlib-1.2.13.dfsg",
+            },
+        }
+    }
+
+    /// Unpacks it into a directory of the compiler's own.
+    fn unpack(self, compiler: Compiler, directory: &Path) -> Result<PathBuf> {
+        let directory = directory.join(compiler.name());
+        std::fs::create_dir_all(&directory)?;
+        self.source().unpack(&directory)
+    }
+}
+
+/// Builds bzip2, runs its own tests (which run it), and returns its directory.
+///
+/// # Errors
+/// What make printed.
+pub fn build_bzip2(compiler: Compiler, directory: &Path) -> Result<PathBuf> {
+    build_bzip2_with(compiler, directory, &[])
+}
+
+/// [`build_bzip2`] with settings of make.
+///
+/// # Errors
+/// What make printed.
+pub fn build_bzip2_with(compiler: Compiler, directory: &Path, settings: &[&str]) -> Result<PathBuf> {
+    let source = Package::Bzip2.unpack(compiler, directory)?;
+    compiler.make(&source, &[settings, &["-j2", "bzip2", "bzip2recover"]].concat())?;
+    compiler.make(&source, &["test"])?;
+    Ok(source)
+}
+
+/// Builds the Lua library and interpreter and returns the interpreter.
+///
+/// # Errors
+/// What make printed.
+pub fn build_lua(compiler: Compiler, directory: &Path) -> Result<PathBuf> {
+    build_lua_with(compiler, directory, &[])
+}
+
+/// [`build_lua`] with settings of make.
+///
+/// # Errors
+/// What make printed.
+pub fn build_lua_with(compiler: Compiler, directory: &Path, settings: &[&str]) -> Result<PathBuf> {
+    let source = Package::Lua.unpack(compiler, directory)?.join("src");
+    compiler.make(&source, &[settings, &["-j2", "posix"]].concat())?;
+    Ok(source.join("lua"))
+}
+
+/// Configures and builds zlib as a static library, runs its own tests, and returns its directory.
+///
+/// # Errors
+/// What configure or make printed.
+pub fn build_zlib(compiler: Compiler, directory: &Path) -> Result<PathBuf> {
+    let source = Package::Zlib.unpack(compiler, directory)?;
+    run(Command::new("./configure").arg("--static").current_dir(&source).env("CC", compiler.command_line()))?;
+    compiler.make(&source, &["-j2", "static"])?;
+    compiler.make(&source, &["teststatic"])?;
+    Ok(source)
+}

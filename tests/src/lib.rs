@@ -1,0 +1,23 @@
+//! What the whole-program tests and the benchmarks share: fetching Debian source packages, building programs with the
+//! native compiler and with `maize cc`, and running them on one ISA or hopping between ISAs.
+//!
+//! The tests themselves are in `tests/`, a file for each kind of promise; the programs of our own in `programs/`.
+
+mod check;
+mod corpus;
+mod data;
+mod report;
+mod run;
+mod source;
+mod toolchain;
+
+pub use check::{Checked, require_move_between_all};
+pub use corpus::{Package, build_bzip2, build_bzip2_with, build_lua, build_lua_with, build_zlib};
+pub use data::compressible;
+pub use report::{Exit, Migration, Report, Stay};
+pub use run::{Input, Outcome, Placement, Run, Running};
+pub use source::Source;
+pub use toolchain::{Compiler, fresh_directory, maize, program_source};
+
+/// The ISAs that programs are compiled for, the native one first.
+pub const ISAS: [&str; 3] = ["x86_64", "aarch64", "riscv64"];

@@ -1,0 +1,70 @@
+//! The report of `maize run --report`, read as any other program would read it: from its documented JSON.
+
+use serde::Deserialize;
+
+/// What happened in a run.
+#[derive(Debug, Deserialize)]
+pub struct Report {
+    /// Version of the format.
+    pub version: u32,
+    /// The program.
+    pub program: String,
+    /// How it ended.
+    pub exit: Exit,
+    /// The ISA it started on.
+    pub started_on: String,
+    /// Wall-clock time of the run, microseconds.
+    pub elapsed_us: u64,
+    /// Every move, in order.
+    pub migrations: Vec<Migration>,
+    /// Moves that were asked for and did not happen.
+    pub stays: Vec<Stay>,
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// With this status.
+    Status(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// One move.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Migration {
+    /// ISA of the source.
+    pub from: String,
+    /// ISA of the destination.
+    pub to: String,
+    /// When it was asked for, microseconds after the start.
+    pub at_us: u64,
+    /// Time until the program reached a migration point, microseconds.
+    pub wait_us: u64,
+    /// Activations carried over.
+    pub frames: u64,
+    /// Bytes of their records.
+    pub record_bytes: u64,
+    /// Time to capture them, microseconds.
+    pub capture_us: f64,
+    /// Time to resume them, microseconds.
+    pub resume_us: f64,
+    /// Time during which the program ran on neither host, microseconds.
+    pub pause_us: f64,
+    /// Bytes of memory copied.
+    pub bytes_moved: u64,
+}
+
+/// A move that did not happen.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Stay {
+    /// ISA on which the program ran on.
+    pub on: String,
+    /// ISA of the intended destination.
+    pub to: String,
+    /// When it was asked for, microseconds after the start.
+    pub at_us: u64,
+    /// Why it did not happen.
+    pub reason: String,
+}

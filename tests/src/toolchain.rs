@@ -1,0 +1,144 @@
+//! The compilers: the native one that says what is right, and Maize's.
+
+use anyhow::{Context, Result, bail};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::{env, fs};
+
+/// What a program is built with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compiler {
+    /// gcc for this machine.
+    Gcc,
+    /// clang for this machine.
+    Clang,
+    /// `maize cc`.
+    Maize,
+    /// Any other, for this machine.
+    Command(&'static str),
+}
+
+impl Compiler {
+    /// For `make CC=...`.
+    pub fn command_line(self) -> String {
+        match self {
+            Compiler::Gcc => "gcc".into(),
+            Compiler::Clang => "clang-22".into(),
+            Compiler::Maize => format!("{} cc", maize().display()),
+            Compiler::Command(command) => command.into(),
+        }
+    }
+
+    /// Its name, for directories and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Compiler::Gcc => "gcc",
+            Compiler::Clang => "clang",
+            Compiler::Maize => "maize",
+            Compiler::Command(_) => "other",
+        }
+    }
+
+    /// Compiles and links C files.
+    ///
+    /// # Errors
+    /// What the compiler printed.
+    pub fn build<A: AsRef<OsStr>>(self, sources: &[PathBuf], options: &[A], output: &Path) -> Result<()> {
+        let line = self.command_line();
+        let mut words = line.split(' ');
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(options).arg("-o").arg(output).args(sources).arg("-lm");
+        run(&mut command).map(drop)
+    }
+
+    /// Builds one of the programs in `programs/`: a C file, or a directory of C files.
+    ///
+    /// # Errors
+    /// What the compiler printed.
+    pub fn build_program(self, name: &str, directory: &Path) -> Result<PathBuf> {
+        let path = program_source(name);
+        let sources = if path.is_dir() { c_files(&path)? } else { vec![path.with_extension("c")] };
+        let output = directory.join(format!("{name}-{}", self.name()));
+        self.build(&sources, &["-std=gnu11", "-D_GNU_SOURCE", "-O2"], &output)?;
+        Ok(output)
+    }
+
+    /// Runs `make` with this compiler. Jobs of an outer make are not this one's.
+    ///
+    /// # Errors
+    /// What make printed.
+    pub fn make(self, directory: &Path, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new("make");
+        command.current_dir(directory).arg(format!("CC={}", self.command_line())).args(arguments);
+        command.env_remove("MAKEFLAGS").env_remove("MAKELEVEL").env_remove("MFLAGS");
+        run(&mut command)
+    }
+}
+
+/// Runs a build step to its end and returns what it printed.
+pub(crate) fn run(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("running {command:?}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        bail!("{command:?}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(text)
+}
+
+/// The `maize` under test: `$MAIZE`, or the workspace's own, built first if need be.
+///
+/// # Panics
+/// If it cannot be built; no test makes sense then.
+pub fn maize() -> &'static Path {
+    static MAIZE: OnceLock<PathBuf> = OnceLock::new();
+    MAIZE.get_or_init(|| {
+        if let Some(path) = env::var_os("MAIZE") {
+            return PathBuf::from(path);
+        }
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.current_dir(workspace()).args(["build", "--release", "--quiet", "--package", "maize"]);
+        if let Err(error) = run(&mut command) {
+            panic!("{error:#}");
+        }
+        let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
+        target.join("release/maize")
+    })
+}
+
+/// An empty directory of this name below `root`, which is `env!("CARGO_TARGET_TMPDIR")` of the test. It stays, so that a
+/// failed run can be repeated by hand.
+///
+/// # Errors
+/// If it cannot be emptied or created.
+pub fn fresh_directory(root: &str, name: &str) -> Result<PathBuf> {
+    let path = Path::new(root).join(name);
+    if path.exists() {
+        fs::remove_dir_all(&path).with_context(|| path.display().to_string())?;
+    }
+    fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
+    Ok(path)
+}
+
+/// Path of one of our own programs.
+pub fn program_source(name: &str) -> PathBuf {
+    workspace().join("tests/programs").join(name)
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+fn c_files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in directory.read_dir()? {
+        let path = entry?.path();
+        if path.extension() == Some(OsStr::new("c")) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

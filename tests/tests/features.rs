@@ -1,0 +1,71 @@
+//! Every feature of C that a move must carry over, in programs/features: each ISA alone, and hopping.
+
+use anyhow::{Result, ensure};
+use maize_tests::{Checked, Compiler, ISAS, Placement, Run, fresh_directory, require_move_between_all};
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+struct Built {
+    program: PathBuf,
+    /// What the native build prints.
+    expected: Vec<u8>,
+}
+
+static BUILT: LazyLock<Result<Built, String>> = LazyLock::new(|| build().map_err(|error| format!("{error:#}")));
+
+fn build() -> Result<Built> {
+    let directory = fresh_directory(env!("CARGO_TARGET_TMPDIR"), "features")?;
+    let native = Compiler::Gcc.build_program("features", &directory)?;
+    let expected = Run::new(native).run()?.succeeded()?.stdout;
+    let clang = Compiler::Clang.build_program("features", &directory)?;
+    // What compilers disagree about is no test.
+    Run::new(clang).run()?.printed(&expected)?;
+    Ok(Built { program: Compiler::Maize.build_program("features", &directory)?, expected })
+}
+
+fn check(placement: Placement) -> Result<maize_tests::Outcome> {
+    let built = BUILT.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
+    Run::new(&built.program).placed(placement).run()?.printed(&built.expected)?.succeeded()
+}
+
+#[test]
+fn every_feature_works_on_each_isa() -> Result<()> {
+    check(Placement::Directly)?;
+    ISAS.iter().try_for_each(|isa| check(Placement::On(isa)).map(drop))
+}
+
+#[test]
+fn every_feature_survives_moves_between_all_isas() -> Result<()> {
+    let mut moves = 0;
+    for seed in 1..=5 {
+        let report = check(Placement::hopping("8ms", Some(seed)))?.moved(10)?;
+        moves += report.migrations.len();
+        if report.migrations.len() > 60 {
+            require_move_between_all(&report)?;
+        }
+    }
+    ensure!(moves > 100, "only {moves} moves in 5 runs");
+    Ok(())
+}
+
+#[test]
+fn each_feature_moves_by_itself() -> Result<()> {
+    let built = BUILT.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
+    let text = String::from_utf8(built.expected.clone())?;
+    for section in text.split_terminator("== ").skip(1) {
+        let name = section.lines().next().unwrap_or_default();
+        let expected = format!("== {section}");
+        let mut moved = false;
+        // A feature may be over before the first move; other times and destinations then.
+        for seed in 1..=10 {
+            let run = Run::new(&built.program).arguments([name]).placed(Placement::hopping("3ms", Some(seed)));
+            let report = run.run()?.printed(expected.as_bytes())?.moved(0)?;
+            moved = !report.migrations.is_empty();
+            if moved {
+                break;
+            }
+        }
+        ensure!(moved, "{name} never moved");
+    }
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! What else belongs to a process: a deep stack, blocked calls, open files, its end; and moves that fail.
+
+use anyhow::{Context, Result, ensure};
+use maize_tests::{Checked, Compiler, Exit, ISAS, Input, Placement, Run, Running, fresh_directory};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// One of our programs, built natively and with `maize cc`; once for all tests.
+fn build(name: &'static str) -> Result<(PathBuf, PathBuf)> {
+    static BUILT: Mutex<BTreeMap<&str, (PathBuf, PathBuf)>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(programs) = built.get(name) {
+        return Ok(programs.clone());
+    }
+    let directory = fresh_directory(env!("CARGO_TARGET_TMPDIR"), name)?;
+    let programs = (Compiler::Gcc.build_program(name, &directory)?, Compiler::Maize.build_program(name, &directory)?);
+    built.insert(name, programs.clone());
+    Ok(programs)
+}
+
+/// What the native build prints with these arguments.
+fn expected(native: &PathBuf, arguments: &[&str]) -> Result<Vec<u8>> {
+    Ok(Run::new(native).arguments(arguments).run()?.stdout)
+}
+
+#[test]
+fn a_stack_10_000_frames_deep_moves() -> Result<()> {
+    let (native, program) = build("deep_stack")?;
+    let arguments = ["10000", "200000000"];
+    let run = Run::new(program).arguments(arguments).placed(Placement::hopping("50ms", None));
+    let report = run.run()?.printed(&expected(&native, &arguments)?)?.moved(3)?;
+    let deepest = report.migrations.iter().map(|migration| migration.frames).max().unwrap_or(0);
+    ensure!(deepest > 10_000, "no move with 10,000 frames: {:?}", report.migrations);
+    Ok(())
+}
+
+/// Waits until the program has said that it is ready, and then until it has moved at least once.
+fn wait_for_a_move(running: &mut Running) -> Result<BufReader<std::process::ChildStdout>> {
+    let mut output = BufReader::new(running.child.stdout.take().context("no output")?);
+    let mut line = String::new();
+    output.read_line(&mut line)?;
+    ensure!(line == "ready\n", "it said {line:?}");
+    // The oldest host process holds the program; after a move it is another one.
+    let before = oldest_child(running.child.id())?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while oldest_child(running.child.id())? == before {
+        ensure!(Instant::now() < deadline, "no move while it was blocked");
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(output)
+}
+
+fn oldest_child(pid: u32) -> Result<Option<u32>> {
+    let mut children = Vec::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let list = fs::read_to_string(task?.path().join("children"))?;
+        for word in list.split_whitespace() {
+            children.push(word.parse::<u32>()?);
+        }
+    }
+    Ok(children.into_iter().min())
+}
+
+#[test]
+fn a_blocked_read_moves_and_goes_on() -> Result<()> {
+    let (_, program) = build("blocked")?;
+    let run = Run::new(&program).arguments(["read"]).input(Input::Pipe);
+    let mut running = run.placed(Placement::hopping("20ms", None)).start()?;
+    let mut output = wait_for_a_move(&mut running)?;
+    let mut line = String::new();
+    for number in 1..=3 {
+        let mut pipe = running.child.stdin.as_ref().context("no input")?;
+        writeln!(pipe, "line of text")?;
+        line.clear();
+        output.read_line(&mut line)?;
+        ensure!(line == format!("{number}: line of text\n"), "it said {line:?}");
+    }
+    running.child.stdin.take();
+    line.clear();
+    output.read_line(&mut line)?;
+    ensure!(line == "end: 0\n", "it said {line:?}");
+    running.finish()?.moved(1).map(drop)
+}
+
+#[test]
+fn a_blocked_poll_moves_and_goes_on() -> Result<()> {
+    let (_, program) = build("blocked")?;
+    let run = Run::new(&program).arguments(["poll"]).input(Input::Pipe);
+    let mut running = run.placed(Placement::hopping("20ms", None)).start()?;
+    let mut output = wait_for_a_move(&mut running)?;
+    running.child.stdin.take().context("no input")?.write_all(b"text\n")?;
+    let mut line = String::new();
+    output.read_line(&mut line)?;
+    ensure!(line == "1 1: text\n", "it said {line:?}");
+    running.finish()?.moved(1).map(drop)
+}
+
+#[test]
+fn a_sleep_moves_and_lasts_as_long_as_asked() -> Result<()> {
+    let (native, program) = build("blocked")?;
+    let run = Run::new(program).arguments(["sleep"]).placed(Placement::hopping("50ms", None));
+    run.run()?.printed(&expected(&native, &["sleep"])?)?.moved(1).map(drop)
+}
+
+#[test]
+fn a_program_without_a_migration_point_for_long_is_reported() -> Result<()> {
+    let (_, program) = build("stubborn")?;
+    let run = Run::new(program).placed(Placement::hopping("50ms", None));
+    let report = run.run()?.printed(b"not found\n")?.moved(0)?;
+    let told = report.stays.iter().any(|stay| stay.reason.contains("migration point") && stay.on == "x86_64");
+    ensure!(told, "nothing of it among {:?}", report.stays);
+    Ok(())
+}
+
+#[test]
+fn a_dead_destination_leaves_the_program_at_its_source() -> Result<()> {
+    let (native, program) = build("deep_stack")?;
+    let arguments = ["100", "200000000"];
+    let run = Run::new(program).arguments(arguments).placed(Placement::hopping("20ms", None));
+    let run = run.option("--kill-destination=1").option("--kill-destination=3");
+    let report = run.run()?.printed(&expected(&native, &arguments)?)?.moved(3)?;
+    ensure!(report.stays.len() >= 2, "killed two destinations, but stays: {:?}", report.stays);
+    ensure!(report.stays.iter().all(|stay| !stay.reason.is_empty()), "no reason: {:?}", report.stays);
+    // The first move is to the second ISA; it stayed on the first, and went from there the next time.
+    ensure!(report.stays[0].on == ISAS[0] && report.migrations[0].from == ISAS[0], "{report:?}");
+    Ok(())
+}
+
+#[test]
+fn open_files_and_pipes_carry_on() -> Result<()> {
+    let (native, program) = build("files")?;
+    let directory = fresh_directory(env!("CARGO_TARGET_TMPDIR"), "files-run")?;
+    let expected = Run::new(native).directory(&directory).run()?.succeeded()?.stdout;
+    ensure!(!String::from_utf8_lossy(&expected).contains("NO"), "not even natively");
+    for seed in 1..=3 {
+        let directory = fresh_directory(env!("CARGO_TARGET_TMPDIR"), "files-run")?;
+        let run = Run::new(&program).directory(&directory).placed(Placement::hopping("10ms", Some(seed)));
+        run.run()?.printed(&expected)?.moved(3)?;
+        ensure!(fs::read(directory.join("append"))? == b"one\ntwo\n", "what was appended, seed {seed}");
+    }
+    Ok(())
+}
+
+#[test]
+fn arguments_environment_and_input_are_the_programs() -> Result<()> {
+    let (native, program) = build("arguments")?;
+    let input: Vec<u8> = (0..200_000_u32).flat_map(|number| number.to_string().into_bytes()).collect();
+    let run = |program: &PathBuf| {
+        let run =
+            Run::new(program).arguments(["--hop", "two words", "", "-x=ü"]).variable("MAIZE_TEST_VARIABLE", "a b");
+        run.input(Input::Bytes(input.clone()))
+    };
+    let expected = run(&native).run()?.succeeded()?.stdout;
+    let placements = ISAS.iter().map(|isa| Placement::On(isa));
+    for placement in placements.chain([Placement::Directly, Placement::hopping("5ms", Some(1))]) {
+        run(&program).placed(placement).run()?.printed(&expected)?.succeeded()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn exit_status_and_signals_are_the_programs() -> Result<()> {
+    let (native, program) = build("endings")?;
+    for arguments in
+        [&["exit", "7"][..], &["return", "255"], &["abort"], &["signal", "15"], &["signal", "9"], &["fault"]]
+    {
+        let natively = Run::new(&native).arguments(arguments).run()?;
+        let end = match (natively.status.code(), natively.status.signal()) {
+            (Some(status), _) => Exit::Status(status),
+            (None, signal) => Exit::Signal(signal.unwrap_or(0)),
+        };
+        for placement in ISAS.iter().map(|isa| Placement::On(isa)).chain([Placement::hopping("10ms", Some(2))]) {
+            let hops = matches!(placement, Placement::Hopping { .. });
+            let outcome = Run::new(&program).arguments(arguments).placed(placement).run()?.printed(&natively.stdout)?;
+            ensure!(
+                outcome.status == natively.status,
+                "{} instead of {}: {}",
+                outcome.status,
+                natively.status,
+                outcome.command
+            );
+            if hops {
+                let report = outcome.report.context("no report")?;
+                ensure!(report.exit == end && !report.migrations.is_empty(), "{report:?}\n{}", outcome.command);
+            }
+        }
+    }
+    Ok(())
+}
