@@ -6,11 +6,10 @@
 //!      8     4  site      index of the call at which the activation is suspended
 //!     12     4  size      bytes of the whole record, a multiple of 16
 //!     16     8  inner     address of the record of the activation it called
-//!     24     -  values    the SSA values live after the call, each at its natural alignment (at most 16)
+//!     24     -  values    the SSA values live after the call, as words of 8 bytes
 //! ```
 //!
-//! Records start on 16-byte boundaries. The save pad writes `resume`, `site` and the values; the
-//! runtime writes `size` and `inner`. A resume clone is called with the record's address as its only argument.
+//! Records start on 16-byte boundaries. The runtime writes them by the site table. A resume clone is called with the record's address as its only argument.
 
 /// Offset of the resume clone's address.
 pub const RESUME: u64 = 0;
@@ -24,7 +23,7 @@ pub const INNER: u64 = 16;
 pub const VALUES: u64 = 24;
 /// Alignment of a record.
 pub const ALIGN: u64 = 16;
-/// A record may not be larger than this, so that the runtime can check for room before it runs a pad.
+/// A record may not be larger than this, so that the runtime can check for room before it writes one.
 pub const MAX_SIZE: u64 = 1 << 16;
 
 /// Set in the site index of functions that call `setjmp`: the first saved value is the address of the

@@ -9,12 +9,8 @@ pub const SYSCALL: &str = "__maize_syscall";
 pub const POLL_FLAG: &str = "__maize_poll_flag";
 /// Defined by the runtime: `void ()`, the slow path of a migration point.
 pub const POLL_SLOW: &str = "__maize_poll_slow";
-/// Defined by the runtime: `noreturn void (ptr end)`, how a save pad ends; `end` is the address after the last saved value.
-pub const PAD_DONE: &str = "__maize_pad_done";
-/// Personality of instrumented C functions; never called.
-pub const PERSONALITY: &str = "__maize_personality";
-/// Defined by the runtime: `void (ptr jmp_buf, ptr record)`. Stores the machine context of its caller
-/// and the record into the `jmp_buf`; returns once only (the second return is the record's resume clone).
+/// Defined by the runtime: `void (ptr jmp_buf, ptr record)`. Saves its caller's frame into the record, and
+/// where the frame is into the `jmp_buf`; returns once only (the second return is the record's resume clone).
 pub const SETJMP_SAVE: &str = "__maize_setjmp_save";
 /// Defined by the runtime: `void (ptr thread_pointer)`.
 pub const SET_THREAD_POINTER: &str = "__maize_set_thread_pointer";

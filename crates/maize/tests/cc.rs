@@ -268,6 +268,16 @@ fn fast_arithmetic_is_not_contracted() {
 }
 
 #[test]
+fn debug_information_survives_instrumentation() {
+    let source = "struct s { int a, b; }; int g(struct s *); int f(int n) { struct s s = {n, 1}; char c[n];\n\
+                  for (int i = 0; i < n; i++) { s.a += g(&s); c[i] = s.b; s.b = i; } return s.a + c[n / 2]; }";
+    let directory = directory(&[("a.c", source)]);
+    for level in ["-O0", "-O1", "-O2", "-Os"] {
+        succeed(directory.path(), &format!("-g {level} -c a.c"));
+    }
+}
+
+#[test]
 fn questions_have_answers() {
     let directory = directory(&[]);
     let sysroot = directory.path().join("sysroot");

@@ -71,7 +71,7 @@ fn a_signal_that_ends_the_program_ends_maize_too() {
 #[ignore = "builds the sysroot"]
 fn a_run_can_hop_and_leaves_a_record() {
     let source = "#include <stdio.h>\nint main(void) { unsigned long x = 1; for (long i = 0; i < 300000000; i++)\n\
-                  x = x * 6364136223846793005u + (i ^ x >> 29); printf(\"%lu\\n\", x); return 0; }";
+                  x = x * 6364136223846793005u + (i ^ x >> 29);\n printf(\"%lu\\n\", x); return 0; }";
     let directory = program(source);
     let expected = text(&Command::new(directory.path().join("a")).output().unwrap().stdout);
     let line = "run --hop x86_64,aarch64,riscv64 --every 30ms --report report.json ./a";

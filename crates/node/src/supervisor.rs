@@ -110,6 +110,8 @@ enum Phase {
 #[derive(Clone)]
 struct Request {
     at: Duration,
+    /// The same on the clock that hosts read, ns.
+    at_ns: u64,
     overdue_reported: bool,
     kill: bool,
 }
@@ -149,6 +151,9 @@ impl Supervisor<'_> {
             }
             if destination_ended {
                 self.destination_ended(observe)?;
+            }
+            if source_ended {
+                self.hear_source(observe)?;
             }
             if source_ended && let Some(exit) = self.source_ended()? {
                 return Ok(exit);
@@ -197,6 +202,7 @@ impl Supervisor<'_> {
             return Ok(());
         }
         self.asked += 1;
+        let at_ns = monotonic_ns();
         let kill = self.options.kill_destination.contains(&self.asked);
         if kill {
             // Stopped, it cannot answer; it is killed once the source has had time to start the move.
@@ -207,7 +213,7 @@ impl Supervisor<'_> {
         // The program may just have ended; its pidfd will tell.
         let _ = self.current.send(&Message::new(Kind::Move, [0; 8]), Some(ours.as_fd()));
         self.current.draw_attention();
-        next.phase = Phase::Asked(Request { at: now, overdue_reported: false, kill });
+        next.phase = Phase::Asked(Request { at: now, at_ns, overdue_reported: false, kill });
         if kill {
             std::thread::sleep(Duration::from_millis(20));
             let _ = kill_process(next.host.pid(), Signal::KILL);
@@ -256,8 +262,8 @@ impl Supervisor<'_> {
     fn hear_destination(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), RunError> {
         let Some(message) = self.next.as_ref().and_then(|next| next.host.receive()) else { return Ok(()) };
         if message.kind() == Some(Kind::Arrived) {
-            // The source's last words come before the destination's first, but on another socket.
-            self.hear_source(observe)?;
+            // The program has left its source, which says so on another socket.
+            self.await_source_word(observe)?;
         }
         match (message.kind(), self.next.take()) {
             (Some(Kind::Ready), Some(Destination { host, phase: Phase::Starting })) => {
@@ -266,14 +272,13 @@ impl Supervisor<'_> {
             (Some(Kind::Arrived), Some(Destination { host, phase: Phase::SourceGone(request, departed) })) => {
                 let mut source = std::mem::replace(&mut self.current, host);
                 source.wait()?;
-                let [frames, record_bytes, capture_ns, bytes_moved, ..] = departed.values;
-                let [resume_ns, pause_ns, waited_until_ns, ..] = message.values;
-                let _ = waited_until_ns;
+                let [frames, record_bytes, capture_ns, bytes_moved, suspended_at_ns, ..] = departed.values;
+                let [resume_ns, pause_ns, ..] = message.values;
                 let migration = Migration {
                     from: source.isa.name(),
                     to: self.current.isa.name(),
                     at_us: micros(request.at),
-                    wait_us: departed.values[4] / 1000,
+                    wait_us: suspended_at_ns.saturating_sub(request.at_ns) / 1000,
                     frames,
                     record_bytes,
                     capture_us: capture_ns as f64 / 1000.0,
@@ -314,7 +319,8 @@ impl Supervisor<'_> {
         }
     }
 
-    /// After a destination died the source either stays and says so, or is on its way to a migration point and will then.
+    /// Waits until the source has said whether it departed or stayed. After a destination died it may still be on its way
+    /// to a migration point, and will say so then.
     fn await_source_word(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), RunError> {
         while matches!(self.next, Some(Destination { phase: Phase::Asked(_), .. })) {
             let mut sockets = [
@@ -344,6 +350,13 @@ impl Supervisor<'_> {
             (None, signal) => Exit::Signal(signal.unwrap_or(0)),
         }))
     }
+}
+
+/// The clock that the runtime reads (`CLOCK_MONOTONIC`).
+fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let (seconds, nanoseconds) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
+    seconds.unwrap_or(0) * 1_000_000_000 + nanoseconds.unwrap_or(0)
 }
 
 fn micros(duration: Duration) -> u64 {

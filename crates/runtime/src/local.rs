@@ -15,12 +15,6 @@ pub static __maize_poll_flag: AtomicI32 = AtomicI32::new(0);
 #[allow(non_upper_case_globals)]
 pub static __maize_runtime_stack_top: AtomicU64 = AtomicU64::new(0);
 
-/// For the assembly: stack pointer to return to from a save pad.
-#[unsafe(no_mangle)]
-#[unsafe(link_section = ".maize.local")]
-#[allow(non_upper_case_globals)]
-pub static __maize_pad_stack: AtomicU64 = AtomicU64::new(0);
-
 /// The node has something to say on the control socket.
 #[unsafe(link_section = ".maize.local")]
 pub static ATTENTION: AtomicU32 = AtomicU32::new(0);

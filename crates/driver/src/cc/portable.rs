@@ -20,9 +20,10 @@ pub const ABI: &[&str] = &[
     "-D__maize__=1",
 ];
 
-/// What must hold whatever the user says, in a form that makes clang silent about it: fast arithmetic would include
-/// contraction, which only some ISAs do in one step.
-pub const LAST: &[&str] = &["-Xclang", "-ffp-contract=off"];
+/// What must hold whatever the user says, in a form that makes clang silent about it. Fast arithmetic would include
+/// contraction, which only some ISAs do in one step. Assignment tracking ties debug information to single stores by
+/// identities that a function's resume clone would share with the function.
+pub const LAST: &[&str] = &["-Xclang", "-ffp-contract=off", "-Xclang", "-fexperimental-assignment-tracking=disabled"];
 
 /// Macros by which programs would take ISA-specific paths: what `clang -dM -E` defines for x86-64 and for
 /// neither AArch64 nor RISC-V, less those that describe the portable ABI itself. The last stands for inline

@@ -113,6 +113,9 @@ END(__maize_syscall_again)
 
 /* Resumes a leaf record whose values are a system call's number and arguments. */
 FUNCTION(__maize_syscall_resume)
+	stp x30, x0, [sp, #-16]!
+	bl __maize_arrived
+	ldp x30, x0, [sp], #16
 	add x0, x0, #RECORD_VALUES
 	b __maize_syscall_again
 END(__maize_syscall_resume)
@@ -124,21 +127,13 @@ FUNCTION(__maize_poll_slow)
 	.cfi_endproc
 END(__maize_poll_slow)
 
-/* Resumes a leaf record that stands for a poll: there is nothing left to do. */
+/* Resumes a leaf record that stands for a poll: the program has arrived, and that is all. */
 FUNCTION(__maize_poll_resume)
+	str x30, [sp, #-16]!
+	bl __maize_arrived
+	ldr x30, [sp], #16
 	ret
 END(__maize_poll_resume)
-
-.macro save_pad
-	adrp x9, __maize_deliver_resume
-	add x9, x9, :lo12:__maize_deliver_resume
-	str x9, [x0, #RECORD_RESUME]
-	str wzr, [x0, #RECORD_SITE]
-	str x19, [x0, #RECORD_VALUES]
-	add x0, x0, #RECORD_VALUES+8
-	bl __maize_pad_done
-	udf #0
-.endm
 
 .macro save_frame
 	stp x30, x19, [sp, #-16]!
@@ -148,11 +143,9 @@ END(__maize_poll_resume)
 .endm
 
 /* i64 (Delivery *): runs signal handlers, then returns the interrupted call's result or issues it again. Written like
- * a compiled function, with a save pad, so that a program can move while a handler runs. */
+ * a compiled function, with a site, so that a program can move while a handler runs. */
 FUNCTION(__maize_deliver)
 	.cfi_startproc
-	.cfi_personality 3, __maize_personality
-	.cfi_lsda 3, .Ldeliver_table
 	save_frame
 	mov x19, x0
 .Ldeliver_next:
@@ -163,12 +156,9 @@ FUNCTION(__maize_deliver)
 	ldr x0, [x19, #DELIVERY_SIGNAL]
 	ldr x1, [x19, #DELIVERY_INFO]
 	ldr x2, [x19, #DELIVERY_UCONTEXT]
-.Ldeliver_call:
 	blr x9
 .Ldeliver_called:
 	b .Ldeliver_next
-.Ldeliver_pad:
-	save_pad
 .Ldeliver_end:
 	mov x9, x19
 	ldp x30, x19, [sp], #16
@@ -185,48 +175,31 @@ FUNCTION(__maize_deliver)
 	.cfi_endproc
 END(__maize_deliver)
 
-	.section .gcc_except_table.__maize_deliver, "a", @progbits
-.Ldeliver_table:
-	.byte 0xff, 0xff, 1
-	.uleb128 .Ldeliver_table_end - .Ldeliver_table_start
-.Ldeliver_table_start:
-	.uleb128 .Ldeliver_call - __maize_deliver
-	.uleb128 .Ldeliver_called - .Ldeliver_call
-	.uleb128 .Ldeliver_pad - __maize_deliver
-	.uleb128 0
-.Ldeliver_table_end:
+/* Its site in the form of crates/image/src/object_file/stack_map.rs: one word is live, in a register. */
+	.section .maize.sites, "", %progbits
+	.balign 8
+	.quad __maize_deliver, __maize_deliver_resume
+	.long 1, 40
+	.long .Ldeliver_called - __maize_deliver, 0, 1, (19 << 22) + (1 << 21)
 
 FUNCTION(__maize_deliver_resume)
 	.cfi_startproc
-	.cfi_personality 3, __maize_personality
-	.cfi_lsda 3, .Lresume_table
 	save_frame
 	ldr x19, [x0, #RECORD_VALUES]
 	ldr x0, [x0, #RECORD_INNER]
 	ldr x9, [x0, #RECORD_RESUME]
-.Lresume_call:
 	blr x9
 .Lresume_called:
 	b .Ldeliver_next
-.Lresume_pad:
-	save_pad
 	.cfi_endproc
 END(__maize_deliver_resume)
 
-	.section .gcc_except_table.__maize_deliver_resume, "a", @progbits
-.Lresume_table:
-	.byte 0xff, 0xff, 1
-	.uleb128 .Lresume_table_end - .Lresume_table_start
-.Lresume_table_start:
-	.uleb128 .Lresume_call - __maize_deliver_resume
-	.uleb128 .Lresume_called - .Lresume_call
-	.uleb128 .Lresume_pad - __maize_deliver_resume
-	.uleb128 0
-.Lresume_table_end:
-
-FUNCTION(__maize_personality)
-	udf #0
-END(__maize_personality)
+/* Its site in the form of crates/image/src/object_file/stack_map.rs: one word is live, in a register. */
+	.section .maize.sites, "", %progbits
+	.balign 8
+	.quad __maize_deliver_resume, __maize_deliver_resume
+	.long 1, 40
+	.long .Lresume_called - __maize_deliver_resume, 0, 1, (19 << 22) + (1 << 21)
 
 /* void (jmp_buf, record) */
 FUNCTION(__maize_setjmp_save)
@@ -291,33 +264,6 @@ FUNCTION(__maize_run_on_runtime_stack)
 	blr x9
 	udf #0
 END(__maize_run_on_runtime_stack)
-
-/* u64 (const Context *, u64 pad, u64 record): the address after the record's last value */
-FUNCTION(__maize_enter_pad)
-	sub sp, sp, #CONTEXT_SIZE
-	save_registers sp, 0
-	adrp x9, __maize_pad_stack
-	mov x10, sp
-	str x10, [x9, :lo12:__maize_pad_stack]
-	load_registers x0
-	ldr x9, [x0, #8]
-	mov sp, x9
-	mov x0, x2
-	mov x9, x1
-	mov x1, xzr
-	br x9
-END(__maize_enter_pad)
-
-/* noreturn void (u64 end) */
-FUNCTION(__maize_pad_done)
-	adrp x9, __maize_pad_stack
-	ldr x9, [x9, :lo12:__maize_pad_stack]
-	mov sp, x9
-	load_registers sp
-	ldr x30, [sp, #104]
-	add sp, sp, #CONTEXT_SIZE
-	ret
-END(__maize_pad_done)
 
 .macro kernel_arguments
 	mov x8, x0

@@ -68,7 +68,6 @@ unsafe extern "C" {
     fn __maize_enter_resumed(stack_top: u64, function: u64, argument: u64) -> !;
     fn __maize_jump_in_place(context: *const Context, function: u64, argument: u64) -> !;
     fn __maize_run_on_runtime_stack(function: unsafe extern "C" fn(*mut u8) -> !, argument: *mut u8) -> !;
-    fn __maize_enter_pad(context: *const Context, pad: u64, record: u64) -> u64;
     fn __maize_raw_syscall(number: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64, a6: u64) -> i64;
     fn __maize_interruptible_syscall(
         number: u64,
@@ -142,15 +141,6 @@ pub unsafe fn jump_in_place(context: &Context, function: u64, argument: u64) -> 
 pub unsafe fn run_on_runtime_stack(function: unsafe extern "C" fn(*mut u8) -> !, argument: *mut u8) -> ! {
     // SAFETY: by the contract above.
     unsafe { __maize_run_on_runtime_stack(function, argument) }
-}
-
-/// Runs a frame's save pad, which writes `record`; returns the address after the last value.
-///
-/// # Safety
-/// `pad` is the save pad of the frame `context` describes, which is on another stack than the caller's.
-pub unsafe fn enter_pad(context: &Context, pad: u64, record: u64) -> u64 {
-    // SAFETY: by the contract above.
-    unsafe { __maize_enter_pad(context, pad, record) }
 }
 
 /// A system call of this ISA's kernel interface, by its own number.

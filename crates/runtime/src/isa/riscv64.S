@@ -117,6 +117,13 @@ END(__maize_syscall_again)
 
 /* Resumes a leaf record whose values are a system call's number and arguments. */
 FUNCTION(__maize_syscall_resume)
+	addi sp, sp, -16
+	sd ra, 8(sp)
+	sd a0, 0(sp)
+	call __maize_arrived
+	ld ra, 8(sp)
+	ld a0, 0(sp)
+	addi sp, sp, 16
 	addi a0, a0, RECORD_VALUES
 	tail __maize_syscall_again
 END(__maize_syscall_resume)
@@ -128,21 +135,15 @@ FUNCTION(__maize_poll_slow)
 	.cfi_endproc
 END(__maize_poll_slow)
 
-/* Resumes a leaf record that stands for a poll: there is nothing left to do. */
+/* Resumes a leaf record that stands for a poll: the program has arrived, and that is all. */
 FUNCTION(__maize_poll_resume)
+	addi sp, sp, -16
+	sd ra, 8(sp)
+	call __maize_arrived
+	ld ra, 8(sp)
+	addi sp, sp, 16
 	ret
 END(__maize_poll_resume)
-
-.macro save_pad
-	lui t0, %hi(__maize_deliver_resume)
-	addi t0, t0, %lo(__maize_deliver_resume)
-	sd t0, RECORD_RESUME(a0)
-	sw zero, RECORD_SITE(a0)
-	sd s0, RECORD_VALUES(a0)
-	addi a0, a0, RECORD_VALUES+8
-	call __maize_pad_done
-	unimp
-.endm
 
 .macro save_frame
 	addi sp, sp, -16
@@ -154,11 +155,9 @@ END(__maize_poll_resume)
 .endm
 
 /* i64 (Delivery *): runs signal handlers, then returns the interrupted call's result or issues it again. Written like
- * a compiled function, with a save pad, so that a program can move while a handler runs. */
+ * a compiled function, with a site, so that a program can move while a handler runs. */
 FUNCTION(__maize_deliver)
 	.cfi_startproc
-	.cfi_personality 3, __maize_personality
-	.cfi_lsda 3, .Ldeliver_table
 	save_frame
 	mv s0, a0
 .Ldeliver_next:
@@ -169,12 +168,9 @@ FUNCTION(__maize_deliver)
 	ld a0, DELIVERY_SIGNAL(s0)
 	ld a1, DELIVERY_INFO(s0)
 	ld a2, DELIVERY_UCONTEXT(s0)
-.Ldeliver_call:
 	jalr t0
 .Ldeliver_called:
 	j .Ldeliver_next
-.Ldeliver_pad:
-	save_pad
 .Ldeliver_end:
 	mv t0, s0
 	ld ra, 8(sp)
@@ -193,48 +189,31 @@ FUNCTION(__maize_deliver)
 	.cfi_endproc
 END(__maize_deliver)
 
-	.section .gcc_except_table.__maize_deliver, "a", @progbits
-.Ldeliver_table:
-	.byte 0xff, 0xff, 1
-	.uleb128 .Ldeliver_table_end - .Ldeliver_table_start
-.Ldeliver_table_start:
-	.uleb128 .Ldeliver_call - __maize_deliver
-	.uleb128 .Ldeliver_called - .Ldeliver_call
-	.uleb128 .Ldeliver_pad - __maize_deliver
-	.uleb128 0
-.Ldeliver_table_end:
+/* Its site in the form of crates/image/src/object_file/stack_map.rs: one word is live, in a register. */
+	.section .maize.sites, "", %progbits
+	.balign 8
+	.quad __maize_deliver, __maize_deliver_resume
+	.long 1, 40
+	.long .Ldeliver_called - __maize_deliver, 0, 1, (8 << 22) + (1 << 21)
 
 FUNCTION(__maize_deliver_resume)
 	.cfi_startproc
-	.cfi_personality 3, __maize_personality
-	.cfi_lsda 3, .Lresume_table
 	save_frame
 	ld s0, RECORD_VALUES(a0)
 	ld a0, RECORD_INNER(a0)
 	ld t0, RECORD_RESUME(a0)
-.Lresume_call:
 	jalr t0
 .Lresume_called:
 	tail .Ldeliver_next
-.Lresume_pad:
-	save_pad
 	.cfi_endproc
 END(__maize_deliver_resume)
 
-	.section .gcc_except_table.__maize_deliver_resume, "a", @progbits
-.Lresume_table:
-	.byte 0xff, 0xff, 1
-	.uleb128 .Lresume_table_end - .Lresume_table_start
-.Lresume_table_start:
-	.uleb128 .Lresume_call - __maize_deliver_resume
-	.uleb128 .Lresume_called - .Lresume_call
-	.uleb128 .Lresume_pad - __maize_deliver_resume
-	.uleb128 0
-.Lresume_table_end:
-
-FUNCTION(__maize_personality)
-	unimp
-END(__maize_personality)
+/* Its site in the form of crates/image/src/object_file/stack_map.rs: one word is live, in a register. */
+	.section .maize.sites, "", %progbits
+	.balign 8
+	.quad __maize_deliver_resume, __maize_deliver_resume
+	.long 1, 40
+	.long .Lresume_called - __maize_deliver_resume, 0, 1, (8 << 22) + (1 << 21)
 
 /* void (jmp_buf, record) */
 FUNCTION(__maize_setjmp_save)
@@ -298,31 +277,6 @@ FUNCTION(__maize_run_on_runtime_stack)
 	jalr t0
 	unimp
 END(__maize_run_on_runtime_stack)
-
-/* u64 (const Context *, u64 pad, u64 record): the address after the record's last value */
-FUNCTION(__maize_enter_pad)
-	addi sp, sp, -CONTEXT_SIZE
-	sd ra, 0(sp)
-	each_register sd, fsd, sp, 0
-	lui t0, %hi(__maize_pad_stack)
-	sd sp, %lo(__maize_pad_stack)(t0)
-	each_register ld, fld, a0, 0
-	ld sp, 8(a0)
-	mv t0, a1
-	mv a0, a2
-	mv a1, zero
-	jr t0
-END(__maize_enter_pad)
-
-/* noreturn void (u64 end) */
-FUNCTION(__maize_pad_done)
-	lui t0, %hi(__maize_pad_stack)
-	ld sp, %lo(__maize_pad_stack)(t0)
-	each_register ld, fld, sp, 0
-	ld ra, 0(sp)
-	addi sp, sp, CONTEXT_SIZE
-	ret
-END(__maize_pad_done)
 
 .macro kernel_arguments
 	mv a7, a0

@@ -102,6 +102,9 @@ END(__maize_syscall_again)
 
 /* Resumes a leaf record whose values are a system call's number and arguments. */
 FUNCTION(__maize_syscall_resume)
+	pushq %rdi
+	call __maize_arrived
+	popq %rdi
 	addq $RECORD_VALUES, %rdi
 	jmp __maize_syscall_again
 END(__maize_syscall_resume)
@@ -113,17 +116,18 @@ FUNCTION(__maize_poll_slow)
 	.cfi_endproc
 END(__maize_poll_slow)
 
-/* Resumes a leaf record that stands for a poll: there is nothing left to do. */
+/* Resumes a leaf record that stands for a poll: the program has arrived, and that is all. */
 FUNCTION(__maize_poll_resume)
+	subq $8, %rsp
+	call __maize_arrived
+	addq $8, %rsp
 	ret
 END(__maize_poll_resume)
 
 /* i64 (Delivery *): runs signal handlers, then returns the interrupted call's result or issues it again. Written like
- * a compiled function, with a save pad, so that a program can move while a handler runs. */
+ * a compiled function, with a site, so that a program can move while a handler runs. */
 FUNCTION(__maize_deliver)
 	.cfi_startproc
-	.cfi_personality 3, __maize_personality
-	.cfi_lsda 3, .Ldeliver_table
 	pushq %rbx
 	.cfi_def_cfa_offset 16
 	.cfi_offset %rbx, -16
@@ -136,17 +140,9 @@ FUNCTION(__maize_deliver)
 	movq DELIVERY_SIGNAL(%rbx), %rdi
 	movq DELIVERY_INFO(%rbx), %rsi
 	movq DELIVERY_UCONTEXT(%rbx), %rdx
-.Ldeliver_call:
 	call *%rax
 .Ldeliver_called:
 	jmp .Ldeliver_next
-.Ldeliver_pad:
-	movq $__maize_deliver_resume, RECORD_RESUME(%rax)
-	movl $0, RECORD_SITE(%rax)
-	movq %rbx, RECORD_VALUES(%rax)
-	leaq RECORD_VALUES+8(%rax), %rdi
-	call __maize_pad_done
-	ud2
 .Ldeliver_end:
 	movq %rbx, %rdi
 	popq %rbx
@@ -160,54 +156,32 @@ FUNCTION(__maize_deliver)
 	.cfi_endproc
 END(__maize_deliver)
 
-	.section .gcc_except_table.__maize_deliver, "a", @progbits
-.Ldeliver_table:
-	.byte 0xff, 0xff, 1
-	.uleb128 .Ldeliver_table_end - .Ldeliver_table_start
-.Ldeliver_table_start:
-	.uleb128 .Ldeliver_call - __maize_deliver
-	.uleb128 .Ldeliver_called - .Ldeliver_call
-	.uleb128 .Ldeliver_pad - __maize_deliver
-	.uleb128 0
-.Ldeliver_table_end:
+/* Its site in the form of crates/image/src/object_file/stack_map.rs: one word is live, in a register. */
+	.section .maize.sites, "", @progbits
+	.balign 8
+	.quad __maize_deliver, __maize_deliver_resume
+	.long 1, 40
+	.long .Ldeliver_called - __maize_deliver, 0, 1, (3 << 22) + (1 << 21)
 
 FUNCTION(__maize_deliver_resume)
 	.cfi_startproc
-	.cfi_personality 3, __maize_personality
-	.cfi_lsda 3, .Lresume_table
 	pushq %rbx
 	.cfi_def_cfa_offset 16
 	.cfi_offset %rbx, -16
 	movq RECORD_VALUES(%rdi), %rbx
 	movq RECORD_INNER(%rdi), %rdi
-.Lresume_call:
 	call *RECORD_RESUME(%rdi)
 .Lresume_called:
 	jmp .Ldeliver_next
-.Lresume_pad:
-	movq $__maize_deliver_resume, RECORD_RESUME(%rax)
-	movl $0, RECORD_SITE(%rax)
-	movq %rbx, RECORD_VALUES(%rax)
-	leaq RECORD_VALUES+8(%rax), %rdi
-	call __maize_pad_done
-	ud2
 	.cfi_endproc
 END(__maize_deliver_resume)
 
-	.section .gcc_except_table.__maize_deliver_resume, "a", @progbits
-.Lresume_table:
-	.byte 0xff, 0xff, 1
-	.uleb128 .Lresume_table_end - .Lresume_table_start
-.Lresume_table_start:
-	.uleb128 .Lresume_call - __maize_deliver_resume
-	.uleb128 .Lresume_called - .Lresume_call
-	.uleb128 .Lresume_pad - __maize_deliver_resume
-	.uleb128 0
-.Lresume_table_end:
-
-FUNCTION(__maize_personality)
-	ud2
-END(__maize_personality)
+/* Its site in the form of crates/image/src/object_file/stack_map.rs: one word is live, in a register. */
+	.section .maize.sites, "", @progbits
+	.balign 8
+	.quad __maize_deliver_resume, __maize_deliver_resume
+	.long 1, 40
+	.long .Lresume_called - __maize_deliver_resume, 0, 1, (3 << 22) + (1 << 21)
 
 /* void (jmp_buf, record) */
 FUNCTION(__maize_setjmp_save)
@@ -277,35 +251,6 @@ FUNCTION(__maize_run_on_runtime_stack)
 	call *%rax
 	ud2
 END(__maize_run_on_runtime_stack)
-
-/* u64 (const Context *, u64 pad, u64 record): the address after the record's last value */
-FUNCTION(__maize_enter_pad)
-	pushq %rbx
-	pushq %rbp
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
-	movq %rsp, __maize_pad_stack(%rip)
-	load_registers
-	movq 8(%rdi), %rsp
-	movq %rdx, %rax
-	xorl %edx, %edx
-	jmp *%rsi
-END(__maize_enter_pad)
-
-/* noreturn void (u64 end) */
-FUNCTION(__maize_pad_done)
-	movq __maize_pad_stack(%rip), %rsp
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %rbp
-	popq %rbx
-	movq %rdi, %rax
-	ret
-END(__maize_pad_done)
 
 .macro kernel_arguments
 	movq %rdi, %rax

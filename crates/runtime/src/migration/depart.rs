@@ -12,9 +12,10 @@ use crate::syscall::numbers::*;
 use crate::{isa, memory, process};
 use maize_abi::control::{Kind, Message};
 use maize_abi::layout::{RECORDS_END, RECORDS_START};
+use maize_abi::record::MAX_SIZE;
 
-/// Bytes of the record area that are mapped; only what is written takes memory.
-const RECORD_AREA: u64 = 1 << 30;
+/// Bytes of the record area at first: more than a record can have.
+const FIRST_RECORD_AREA: u64 = 2 * MAX_SIZE;
 
 /// Moves the program to the process at the other end of `transfer`, and ends this one. Returns only if the program
 /// stays: why, for people.
@@ -63,31 +64,50 @@ fn try_to_depart(
     }
 }
 
-/// Writes the records of the calling thread, the only one.
+/// Writes the records of the calling thread, the only one. The record area is as large as they are.
 fn capture_thread(interrupted: &Interrupted<'_>) -> Result<Captured, &'static str> {
     let table = SiteTable::of_this_image().ok_or("it has no site table")?;
-    if memory::map().is_free(RECORDS_START, RECORDS_END) {
-        let protection = PROT_READ | PROT_WRITE;
-        let region = Region::anonymous(RECORDS_START, RECORDS_START + RECORD_AREA, protection as u32, RegionKind::Runtime);
-        let region = Region { flags: region.flags | MAP_NORESERVE as u32, ..region };
-        let mapped = memory::map_at(RECORDS_START, RECORD_AREA, protection, MAP_NORESERVE) == RECORDS_START as i64;
-        if !mapped || memory::add(region).is_none() {
-            return Err("there is no memory for its frames");
+    let mut end = record_area_end();
+    loop {
+        let leaf = RECORDS_START;
+        if end > leaf {
+            // SAFETY: the area is the runtime's, and mapped up to its end; the context is that of the caller, which waits.
+            let captured = unsafe {
+                match &interrupted.call {
+                    Some(call) => write_leaf(leaf, isa::syscall_resume(), call),
+                    None => write_leaf(leaf, isa::poll_resume(), &[]),
+                };
+                capture(&table, interrupted.context, leaf, end)
+            };
+            match captured {
+                Ok(captured) => return Ok(captured),
+                Err(NotNow::TooDeep) => {}
+                Err(NotNow::Unprepared(_)) => {
+                    return Err("it is in a function without migration points, such as a callback from one");
+                }
+            }
         }
+        end = extend_record_area(end)?;
     }
-    let leaf = RECORDS_START;
-    // SAFETY: the area is the runtime's, and has room for records up to its end; the context is that of the caller, which waits.
-    let captured = unsafe {
-        match &interrupted.call {
-            Some(call) => write_leaf(leaf, isa::syscall_resume(), call),
-            None => write_leaf(leaf, isa::poll_resume(), &[]),
-        };
-        capture(&table, interrupted.context, leaf, RECORDS_START + RECORD_AREA)
-    };
-    captured.map_err(|reason| match reason {
-        NotNow::Unprepared(_) => "it is in a function without migration points, such as a callback from one; trying later may help",
-        NotNow::TooDeep => "its stack is too deep",
-    })
+}
+
+/// Where the mapped part of the record area ends.
+fn record_area_end() -> u64 {
+    memory::map().overlapping(RECORDS_START, RECORDS_END).last().map_or(RECORDS_START, |region| region.end)
+}
+
+/// Maps as much again as there is; returns the new end.
+fn extend_record_area(end: u64) -> Result<u64, &'static str> {
+    let size = (end - RECORDS_START).max(FIRST_RECORD_AREA);
+    let protection = PROT_READ | PROT_WRITE;
+    let region = Region::anonymous(end, end + size, protection as u32, RegionKind::Runtime);
+    if end + size > RECORDS_END {
+        return Err("its stack is too deep");
+    }
+    if memory::map_at(end, size, protection, 0) != end as i64 || memory::add(region).is_none() {
+        return Err("there is no memory for its frames");
+    }
+    Ok(end + size)
 }
 
 fn send_state(

@@ -24,6 +24,9 @@ const STACK_RANGE: (u64, u64) = (128 << 10, 4 << 30);
 
 const AT_NULL: u64 = 0;
 const AT_IGNORE: u64 = 1;
+const AT_PHDR: u64 = 3;
+const AT_PHENT: u64 = 4;
+const AT_PHNUM: u64 = 5;
 const AT_PLATFORM: u64 = 15;
 const AT_HWCAP: u64 = 16;
 const AT_BASE_PLATFORM: u64 = 24;
@@ -43,6 +46,43 @@ static FIRST_BLOCK: FirstBlock = FirstBlock(UnsafeCell::new([0; TLS_GAP as usize
 
 unsafe extern "C" {
     fn __maize_libc_start(initial_stack: u64) -> !;
+    static __maize_tls_start: u8;
+    static __maize_tls_file_end: u8;
+    static __maize_tls_end: u8;
+    static __maize_tls_align: u8;
+}
+
+/// `Elf64_Phdr` (ELF gABI, chapter 5).
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct ProgramHeader {
+    kind: u32,
+    flags: u32,
+    offset: u64,
+    address: u64,
+    physical_address: u64,
+    file_size: u64,
+    memory_size: u64,
+    alignment: u64,
+}
+
+/// What the libc finds as the program's headers: the TLS image alone. The file's own differ between ISAs, and programs keep
+/// pointers to them.
+fn program_header() -> ProgramHeader {
+    const PT_TLS: u32 = 7;
+    const PF_R: u32 = 4;
+    let (start, file_end) = (&raw const __maize_tls_start as u64, &raw const __maize_tls_file_end as u64);
+    let (end, alignment) = (&raw const __maize_tls_end as u64, &raw const __maize_tls_align as u64);
+    ProgramHeader {
+        kind: PT_TLS,
+        flags: PF_R,
+        offset: 0,
+        address: start,
+        physical_address: start,
+        file_size: file_end - start,
+        memory_size: end - start,
+        alignment: alignment.max(1),
+    }
 }
 
 /// The initial stack as the kernel lays it out (x86-64 psABI section 3.4.1).
@@ -208,7 +248,10 @@ fn shadow_stack_size() -> u64 {
 unsafe fn copy_to(initial: InitialStack, top: u64) -> u64 {
     let words = initial.words();
     let (environment, auxiliary) = (initial.environment(), initial.auxiliary_vector());
-    let mut strings = top - 16;
+    let header = (top - 16 - size_of::<ProgramHeader>() as u64) & !15;
+    // SAFETY: by the contract above.
+    unsafe { (header as *mut ProgramHeader).write(program_header()) };
+    let mut strings = header;
     let mut put = |bytes: &[u8]| {
         strings -= bytes.len() as u64 + 1;
         // SAFETY: by the contract above; fresh memory ends the string.
@@ -218,7 +261,7 @@ unsafe fn copy_to(initial: InitialStack, top: u64) -> u64 {
     // The kernel's strings are together in at most a third of the stack, so the words have room below them.
     let reserve: usize =
         words.iter().take(auxiliary).skip(1).filter(|&&word| word != 0).map(|&word| text(word).len() + 1).sum();
-    let copy = (top - 16 - reserve as u64 - 4096 - 8 * words.len() as u64) & !15;
+    let copy = (header - reserve as u64 - 4096 - 8 * words.len() as u64) & !15;
     let mut length = 0;
     let mut write = |word: u64| {
         // SAFETY: as above.
@@ -236,6 +279,9 @@ unsafe fn copy_to(initial: InitialStack, top: u64) -> u64 {
         let &[kind, value] = pair else { continue };
         let (kind, value) = match kind {
             AT_EXECFN => (kind, put(text(value))),
+            AT_PHDR => (kind, header),
+            AT_PHENT => (kind, size_of::<ProgramHeader>() as u64),
+            AT_PHNUM => (kind, 1),
             // Programs may come to another ISA; all are told the same.
             AT_PLATFORM => (kind, put(b"x86_64")),
             AT_HWCAP | AT_HWCAP2 => (kind, 0),
