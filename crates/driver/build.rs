@@ -12,8 +12,8 @@ const EMBEDDED: &[&str] = &["Cargo.toml", "rust-toolchain.toml", "crates/abi", "
 /// The linker and the command line are not among them.
 const COMPILER: &[&str] = &[
     "crates/abi/src",
-    "crates/driver/src/compile",
-    "crates/driver/src/compile.rs",
+    "crates/driver/src/cc",
+    "crates/driver/src/cc.rs",
     "crates/driver/src/sysroot",
     "crates/driver/src/sysroot.rs",
     "crates/image/src/object_file",

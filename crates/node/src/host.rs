@@ -7,6 +7,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 use rustix::process::{Pid, PidfdFlags, Signal};
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
@@ -56,7 +57,8 @@ impl Launcher {
     fn command(&self) -> Command {
         let executable: PathBuf = match &self.executable {
             Executable::Path(path) => path.clone(),
-            Executable::Memory(file) => format!("/proc/self/fd/{}", file.as_raw_fd()).into(),
+            // By this process's name for it: the program must not inherit the descriptor.
+            Executable::Memory(file) => format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into(),
         };
         let name = self.arguments.first().cloned().unwrap_or_default();
         let mut command = match &self.emulator {
@@ -90,9 +92,9 @@ fn find_emulator(isa: Isa) -> Result<PathBuf, RunError> {
         .ok_or_else(|| RunError::NoEmulator { command: names[0].clone() })
 }
 
-/// A file in memory that child processes inherit.
+/// A file in memory, which child processes do not inherit.
 fn memory_file(bytes: &[u8]) -> Result<OwnedFd, RunError> {
-    let file = rustix::fs::memfd_create("maize-program", rustix::fs::MemfdFlags::empty())
+    let file = rustix::fs::memfd_create("maize-program", rustix::fs::MemfdFlags::CLOEXEC)
         .map_err(RunError::system("creating a memory file"))?;
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -108,6 +110,8 @@ pub(crate) struct Host {
     child: Child,
     pidfd: OwnedFd,
     control: OwnedFd,
+    /// The runtime has closed its end: nothing more will come.
+    hung_up: Cell<bool>,
 }
 
 impl Host {
@@ -127,15 +131,15 @@ impl Host {
         let pid = Pid::from_child(&child);
         let pidfd =
             rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(RunError::system("watching a host"))?;
-        let host = Host { isa, child, pidfd, control };
+        let host = Host { isa, child, pidfd, control, hung_up: Cell::new(false) };
         // A host that died at once shows as such when it is waited for.
         let _ = host.send(&Message::new(if receive { Kind::Receive } else { Kind::Run }, [0; 8]), None);
         Ok(host)
     }
 
-    /// Becomes readable when the runtime has said something.
-    pub(crate) fn control(&self) -> BorrowedFd<'_> {
-        self.control.as_fd()
+    /// Becomes readable when the runtime has said something; `None` once it never will again.
+    pub(crate) fn control(&self) -> Option<BorrowedFd<'_>> {
+        (!self.hung_up.get()).then(|| self.control.as_fd())
     }
 
     /// Becomes readable when the process has ended.
@@ -166,6 +170,7 @@ impl Host {
     pub(crate) fn receive(&self) -> Option<Message> {
         let mut bytes = [0_u8; size_of::<Message>()];
         let (length, _) = rustix::net::recv(&self.control, &mut bytes, RecvFlags::DONTWAIT).ok()?;
+        self.hung_up.set(length == 0);
         Message::from_bytes(&bytes[..length])
     }
 

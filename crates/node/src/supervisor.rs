@@ -100,6 +100,14 @@ struct Destination {
     phase: Phase,
 }
 
+#[derive(Clone, Copy)]
+enum Happening {
+    SourceSpoke,
+    SourceEnded,
+    DestinationSpoke,
+    DestinationEnded,
+}
+
 enum Phase {
     Starting,
     Ready,
@@ -142,38 +150,44 @@ impl Supervisor<'_> {
 
     fn supervise(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Exit, RunError> {
         loop {
-            let (source, source_ended, destination, destination_ended) = self.wait()?;
-            if source {
-                self.hear_source(observe)?;
-            }
-            if destination {
-                self.hear_destination(observe)?;
-            }
-            if destination_ended {
-                self.destination_ended(observe)?;
-            }
-            if source_ended {
-                self.hear_source(observe)?;
-            }
-            if source_ended && let Some(exit) = self.source_ended()? {
-                return Ok(exit);
+            // One at a time: each may replace the hosts that the others were about.
+            match self.wait()? {
+                Some(Happening::SourceSpoke) => self.hear_source(observe)?,
+                Some(Happening::DestinationSpoke) => self.hear_destination(observe)?,
+                Some(Happening::DestinationEnded) => self.destination_ended(observe)?,
+                Some(Happening::SourceEnded) => {
+                    if let Some(exit) = self.source_ended()? {
+                        return Ok(exit);
+                    }
+                }
+                None => {}
             }
             self.ask_when_due()?;
             self.report_overdue(observe);
         }
     }
 
-    /// Waits for something to happen: words from or the end of either host, or a deadline.
-    fn wait(&self) -> Result<(bool, bool, bool, bool), RunError> {
-        let mut sockets = vec![
-            PollFd::from_borrowed_fd(self.current.control(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.current.pidfd(), PollFlags::IN),
-        ];
-        if let Some(next) = &self.next {
-            sockets.push(PollFd::from_borrowed_fd(next.host.control(), PollFlags::IN));
-            sockets.push(PollFd::from_borrowed_fd(next.host.pidfd(), PollFlags::IN));
+    /// Waits for words from or the end of either host, or a deadline.
+    fn wait(&self) -> Result<Option<Happening>, RunError> {
+        let mut waited = Vec::new();
+        let mut sockets = Vec::new();
+        let mut add = |happening, descriptor| {
+            waited.push(happening);
+            sockets.push(PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
+        };
+        if let Some(control) = self.current.control() {
+            add(Happening::SourceSpoke, control);
         }
-        // A host that has ended hangs up its socket for good; only its pidfd tells then.
+        let source_is_gone = matches!(self.next, Some(Destination { phase: Phase::SourceGone(..), .. }));
+        if !source_is_gone {
+            add(Happening::SourceEnded, self.current.pidfd());
+        }
+        if let Some(next) = &self.next {
+            if let Some(control) = next.host.control() {
+                add(Happening::DestinationSpoke, control);
+            }
+            add(Happening::DestinationEnded, next.host.pidfd());
+        }
         let timeout = self.timeout().map(|timeout| rustix::time::Timespec {
             tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
@@ -182,8 +196,8 @@ impl Supervisor<'_> {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(RunError::system("waiting for hosts")(error)),
         }
-        let ready = |index: usize| sockets.get(index).is_some_and(|socket| socket.revents().contains(PollFlags::IN));
-        Ok((ready(0), ready(1), ready(2), ready(3)))
+        let first = sockets.iter().position(|socket| !socket.revents().is_empty());
+        Ok(first.and_then(|index| waited.get(index).copied()))
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -323,12 +337,10 @@ impl Supervisor<'_> {
     /// to a migration point, and will say so then.
     fn await_source_word(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), RunError> {
         while matches!(self.next, Some(Destination { phase: Phase::Asked(_), .. })) {
-            let mut sockets = [
-                PollFd::from_borrowed_fd(self.current.control(), PollFlags::IN),
-                PollFd::from_borrowed_fd(self.current.pidfd(), PollFlags::IN),
-            ];
+            let mut sockets = vec![PollFd::from_borrowed_fd(self.current.pidfd(), PollFlags::IN)];
+            sockets.extend(self.current.control().map(|control| PollFd::from_borrowed_fd(control, PollFlags::IN)));
             let _ = poll(&mut sockets, None);
-            let ended = sockets[1].revents().contains(PollFlags::IN);
+            let ended = sockets[0].revents().contains(PollFlags::IN);
             self.hear_source(observe)?;
             if ended {
                 break;

@@ -246,7 +246,10 @@ fn place_clone(function: Function, clone: Function) {
     for attribute in function.attributes(Place::Function) {
         clone.add_attribute(Place::Function, attribute);
     }
-    clone.remove_attribute(Place::Function, "alwaysinline");
+    // What is said of the parameters does not hold for the record.
+    for name in ["alwaysinline", "allocsize", "allockind"] {
+        clone.remove_attribute(Place::Function, name);
+    }
     clone.value().set_linkage(Linkage::LLVMInternalLinkage);
     clone.share_comdat(function);
     clone.value().set_section(&format!(".text.unlikely.{}", clone.name()));

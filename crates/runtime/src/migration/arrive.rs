@@ -5,6 +5,7 @@ use super::descriptors::Arrived;
 use super::memory_file::{self, Contents};
 use super::clock;
 use crate::continuation::resume::resume;
+use crate::memory::calls::KEPT_DESCRIPTORS;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
 use crate::{local, memory, process};
@@ -33,13 +34,25 @@ pub fn receive() -> ! {
     else {
         leave()
     };
-    match take_over(control, transfer.into()) {
-        Ok(state) => run(transfer.into(), &state),
+    let transfer = out_of_the_way(transfer.into());
+    match take_over(control, transfer) {
+        Ok(state) => run(transfer, &state),
         Err(reason) => {
-            channel::send(transfer.into(), &Message::with_text(Kind::Refused, reason), &[]);
+            channel::send(transfer, &Message::with_text(Kind::Refused, reason), &[]);
             leave()
         }
     }
+}
+
+/// Moves a descriptor to where the program's own will not overwrite it.
+fn out_of_the_way(descriptor: i64) -> i64 {
+    // SAFETY: takes no pointers; the descriptor is the runtime's.
+    let kept = unsafe { kernel::call(FCNTL, [descriptor as u64, F_DUPFD_CLOEXEC, KEPT_DESCRIPTORS]) };
+    if kept < 0 {
+        return descriptor;
+    }
+    close(descriptor);
+    kept
 }
 
 /// Ends this process, which holds no program.

@@ -9,7 +9,7 @@ use super::state::Information;
 use super::{FAULTS, SA_NODEFER, SA_RESETHAND, bit};
 use crate::isa;
 use crate::local;
-use crate::process::{self, Thread};
+use crate::process::{self, Thread, identity};
 use core::sync::atomic::Ordering;
 use maize_abi::control::ATTENTION_SIGNAL;
 
@@ -29,11 +29,14 @@ pub fn handler() -> u64 {
 unsafe extern "C" fn handle(signal: u64, information: *mut Information, ucontext: u64) {
     let signal = u64::from(signal as u32);
     // SAFETY: the kernel's structure, 128 bytes.
-    let information = unsafe { information.read() };
+    let mut information = unsafe { information.read() };
     if FAULTS & bit(signal) != 0 && information.code() > 0 {
         // SAFETY: as this function.
         unsafe { handle_fault(signal, information, ucontext) };
         return;
+    }
+    if information.code() <= 0 {
+        information.set_sender(identity::to_program(information.sender()));
     }
     let signals = &Thread::current().signals;
     if signal == ATTENTION_SIGNAL as u64 && local::CONTROL.load(Ordering::Relaxed) >= 0 {

@@ -14,6 +14,16 @@ impl Information {
     pub const fn code(&self) -> i32 {
         self.0[1] as i32
     }
+
+    /// `si_pid`, which is there if a process has sent the signal.
+    pub const fn sender(&self) -> i64 {
+        self.0[2] as i32 as i64
+    }
+
+    /// Sets `si_pid`.
+    pub fn set_sender(&mut self, process: i64) {
+        self.0[2] = self.0[2] & !0xffff_ffff | u64::from(process as u32);
+    }
 }
 
 /// Signals without a real-time number are not queued: one that waits already is enough.
