@@ -27,17 +27,13 @@ pub fn run(module: Module) -> Result<(), PassError> {
 fn number_labels(function: Function) -> HashMap<Block, u64> {
     let mut numbers = HashMap::new();
     let context = function.context();
-    for user in function.value().users() {
-        let Some((owner, block)) = user.as_block_address() else {
-            continue;
-        };
-        if owner != function {
-            continue;
+    for block in function.blocks() {
+        for address in block.value().users().into_iter().filter(|user| user.as_block_address().is_some()) {
+            let next = numbers.len() as u64 + 1;
+            let number = *numbers.entry(block).or_insert(next);
+            let constant = Type::integer(context, 64).constant(number);
+            address.replace_all_uses_with(constant.constant_to_pointer(Type::pointer(context)));
         }
-        let next = numbers.len() as u64 + 1;
-        let number = *numbers.entry(block).or_insert(next);
-        let constant = Type::integer(context, 64).constant(number);
-        user.replace_all_uses_with(constant.constant_to_pointer(Type::pointer(context)));
     }
     numbers
 }

@@ -202,7 +202,10 @@ impl Pipeline<'_> {
                 self.frames = shadow_stack::run(module, migrating, |function| setjmp::is_used_in(module, function))?;
                 Ok(())
             }
-            Pass::Rematerialize => self.migrating_functions().into_iter().try_for_each(rematerialize::run),
+            Pass::Rematerialize => self
+                .migrating_functions()
+                .into_iter()
+                .try_for_each(|function| rematerialize::run(function, self.frames.get(&function).map(|frame| frame.base))),
             Pass::Clones => {
                 self.migrating_functions().into_iter().try_for_each(|function| self.make_clone(function))?;
                 let clones: Vec<Value> = self.clones.iter().map(|clone| clone.value()).collect();

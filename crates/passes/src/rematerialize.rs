@@ -8,14 +8,15 @@ use crate::error::PassError;
 use crate::ir::{Block, Builder, Function, Opcode, Value};
 use std::collections::HashMap;
 
-/// Sinks constant-offset addresses of one function to their uses in other blocks.
+/// Sinks constant-offset addresses of one function to their uses in other blocks. `frame`, the address of its shadow frame,
+/// stays one value: its offset is not final yet.
 ///
 /// # Errors
 /// None today; the signature is that of every pass.
-pub fn run(function: Function) -> Result<(), PassError> {
+pub fn run(function: Function, frame: Option<Value>) -> Result<(), PassError> {
     // Users before what they use: a sunk address may itself derive from one still to be sunk.
     for instruction in function.instructions().into_iter().rev() {
-        if !is_constant_offset(instruction) {
+        if !is_constant_offset(instruction) || Some(instruction) == frame {
             continue;
         }
         for user in instruction.users() {
