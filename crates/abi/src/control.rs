@@ -45,20 +45,21 @@ pub enum Kind {
     Accept = 4,
     /// Host to node: set up and waiting.
     Ready = 16,
-    /// Source to node: the program has left; `[frames, record bytes, capture ns, bytes moved]`. The source exits.
+    /// Source to node: the program has left; `[frames, record bytes, capture ns, bytes moved, when it was suspended (ns of
+    /// CLOCK_MONOTONIC)]`. The source exits.
     Departed = 17,
     /// Destination to node: the program runs; `[resume ns, pause ns]`.
     Arrived = 18,
     /// Source to node: the program stays for the reason in `text` and runs on.
     Stayed = 19,
-    /// Source to destination: what follows, `[record address, thread pointer, regions, runs, descriptors, start time ns, memory bytes, shadow stack]`,
+    /// Source to destination: what follows, `[record address, thread pointer, regions, runs, descriptors, start time ns, memory bytes]`,
     /// with the memory file as descriptor.
     State = 32,
     /// Source to destination: descriptors, numbers in `values` (at most 8 to a message).
     Descriptors = 33,
     /// Destination to source: everything is in place.
     Restored = 34,
-    /// Source to destination: run; the source will not.
+    /// Source to destination: run; the source will not. `[signals that came in the meantime, one bit each]`
     Commit = 35,
     /// Destination to source: it cannot be done, for the reason in `text`.
     Refused = 36,

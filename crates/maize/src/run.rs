@@ -7,11 +7,12 @@ use crate::status::Status;
 use maize_abi::Isa;
 use maize_driver::cc::terminal;
 use maize_node::{Event, Exit, HopPlan, Report, RunError, RunOptions};
-use signal_hook::consts::{SIGINT, SIGQUIT};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use std::env;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -53,6 +54,7 @@ fn run(options: Run) -> Result<Exit, Failure> {
         hop,
         patience: options.patience,
         kill_destination: options.kill_destination,
+        signals: signals_to_hand_on(),
     };
     let result = maize_node::run(&run, &mut |event| {
         if let Event::Moved(migration) = event {
@@ -111,6 +113,22 @@ fn keep_interrupts_for_the_program() {
         // It can fail only for signals that cannot be handled.
         let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
     }
+}
+
+/// The signals that whoever started this command means for the program, as bytes to be read.
+fn signals_to_hand_on() -> Option<Arc<OwnedFd>> {
+    let (reader, writer) = std::io::pipe().ok()?;
+    let writer = Arc::new(writer);
+    for signal in [SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH] {
+        let writer = Arc::clone(&writer);
+        let hand_on = move || {
+            // A signal handler has nobody to tell that it failed.
+            let _ = (&*writer).write(&[signal as u8]);
+        };
+        // SAFETY: `write` to a pipe is async-signal-safe, and nothing else is done.
+        let _ = unsafe { signal_hook::low_level::register(signal, hand_on) };
+    }
+    Some(Arc::new(reader.into()))
 }
 
 fn record(report: &Report, file: Option<(&Path, File)>, print: bool) -> Result<(), CommandError> {

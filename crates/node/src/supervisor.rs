@@ -14,9 +14,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal, kill_process};
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What to run, and how.
@@ -34,6 +35,8 @@ pub struct RunOptions {
     pub patience: Duration,
     /// Kill the destination of every move with this number (from 1) while the move is under way, to show that nothing is lost.
     pub kill_destination: Vec<usize>,
+    /// Signals to hand on to the program, one byte each, as they come.
+    pub signals: Option<Arc<OwnedFd>>,
 }
 
 /// What an observer may want to show while the program runs.
@@ -106,6 +109,7 @@ enum Happening {
     SourceEnded,
     DestinationSpoke,
     DestinationEnded,
+    Signalled,
 }
 
 enum Phase {
@@ -121,7 +125,6 @@ struct Request {
     /// The same on the clock that hosts read, ns.
     at_ns: u64,
     overdue_reported: bool,
-    kill: bool,
 }
 
 struct Supervisor<'a> {
@@ -155,6 +158,7 @@ impl Supervisor<'_> {
                 Some(Happening::SourceSpoke) => self.hear_source(observe)?,
                 Some(Happening::DestinationSpoke) => self.hear_destination(observe)?,
                 Some(Happening::DestinationEnded) => self.destination_ended(observe)?,
+                Some(Happening::Signalled) => self.hand_on_signal(),
                 Some(Happening::SourceEnded) => {
                     if let Some(exit) = self.source_ended()? {
                         return Ok(exit);
@@ -188,6 +192,10 @@ impl Supervisor<'_> {
             }
             add(Happening::DestinationEnded, next.host.pidfd());
         }
+        // While the program is on its way there is nobody to hand them to.
+        if let Some(signals) = self.options.signals.as_ref().filter(|_| !source_is_gone) {
+            add(Happening::Signalled, signals.as_fd());
+        }
         let timeout = self.timeout().map(|timeout| rustix::time::Timespec {
             tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
@@ -198,6 +206,17 @@ impl Supervisor<'_> {
         }
         let first = sockets.iter().position(|socket| !socket.revents().is_empty());
         Ok(first.and_then(|index| waited.get(index).copied()))
+    }
+
+    fn hand_on_signal(&self) {
+        let Some(signals) = &self.options.signals else { return };
+        let mut number = [0];
+        if rustix::io::read(signals, &mut number) == Ok(1)
+            && let Some(signal) = Signal::from_named_raw(number[0].into())
+        {
+            // The program may just have ended; its pidfd will tell.
+            let _ = kill_process(self.current.pid(), signal);
+        }
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -227,7 +246,7 @@ impl Supervisor<'_> {
         // The program may just have ended; its pidfd will tell.
         let _ = self.current.send(&Message::new(Kind::Move, [0; 8]), Some(ours.as_fd()));
         self.current.draw_attention();
-        next.phase = Phase::Asked(Request { at: now, at_ns, overdue_reported: false, kill });
+        next.phase = Phase::Asked(Request { at: now, at_ns, overdue_reported: false });
         if kill {
             std::thread::sleep(Duration::from_millis(20));
             let _ = kill_process(next.host.pid(), Signal::KILL);

@@ -1,9 +1,10 @@
 //! `setjmp` and `longjmp` on frame records.
 //!
-//! `setjmp` saves the record of its frame into room that the compiler has left in the frame's shadow frame, and the machine
-//! context beside it; the second return of `setjmp` is that record's resume clone, run in place of the frame.
-//! While the thread has not been resumed elsewhere since, the context says where the frame is. After a move it does not;
-//! then the stack is walked for the frame, which its shadow frame's address tells from all others.
+//! `setjmp` saves the record of its frame into room that the compiler has left in the frame's shadow frame, and its caller's machine
+//! context into the `jmp_buf`; the second return of `setjmp` is that record's resume clone, run in place of the frame, which it
+//! may be any number of times. While the thread has not been resumed elsewhere since, the context says where
+//! the frame was. After a move it does not; then the stack is walked for the frame, which its shadow frame's address tells
+//! from all others.
 
 use crate::continuation::capture::save_frame;
 use crate::continuation::resume::{leaf_value, write_leaf};
@@ -12,13 +13,14 @@ use crate::isa::{Context, is_bottom, jump_in_place};
 use crate::process::{self, fatal};
 use maize_abi::record::{Header, OWNER_SITE, VALUES};
 
-/// What the runtime keeps in a `jmp_buf`. The assembly entry stores the context.
+/// What the runtime keeps in a `jmp_buf`.
 #[repr(C)]
 pub struct JumpBuffer {
     record: u64,
     shadow_stack: u64,
     epoch: u64,
     mask_saved: u64,
+    /// First, from the assembly entry, that of the function that called `setjmp`; then that of its caller.
     context: Context,
 }
 
@@ -43,6 +45,7 @@ unsafe extern "C" fn __maize_setjmp_saved(buffer: *mut JumpBuffer, record: u64) 
     unsafe {
         let Some(frame) = table.frame(&(*buffer).context) else { fatal("setjmp: called from code without sites") };
         save_frame(&table, frame.site, &(*buffer).context, record, 0);
+        (*buffer).context = frame.caller;
         (*buffer).record = record;
         (*buffer).shadow_stack = process::shadow_stack();
         (*buffer).epoch = process::epoch();
@@ -64,17 +67,18 @@ unsafe extern "C" fn __maize_longjmp_entry(innermost: *const Context, buffer: *m
         if (*buffer).mask_saved != 0 {
             __maize_siglongjmp_restore(buffer);
         }
-        let (table, record) = (table(), (*buffer).record);
-        let frame = if (*buffer).epoch == process::epoch() {
-            table.frame(&(*buffer).context)
+        let record = (*buffer).record;
+        let caller = if (*buffer).epoch == process::epoch() {
+            (*buffer).context
         } else {
-            find_owner(&table, &*innermost, *((record + VALUES) as *const u64))
+            let owner = find_owner(&table(), &*innermost, *((record + VALUES) as *const u64));
+            let Some(frame) = owner else { fatal("longjmp: the function that called setjmp has returned") };
+            frame.caller
         };
-        let Some(frame) = frame else { fatal("longjmp: the function that called setjmp has returned") };
         process::set_shadow_stack((*buffer).shadow_stack);
         let header = record as *mut Header;
         (*header).inner = leaf;
-        jump_in_place(&frame.caller, (*header).resume, record);
+        jump_in_place(&caller, (*header).resume, record);
     }
 }
 

@@ -53,7 +53,8 @@ fn try_to_depart(
         Some(Some(Kind::Refused)) => return Err("the new process could not take it over"),
         _ => return Err("the new process ended before it had taken it over"),
     }
-    if !channel::send(transfer, &Message::new(Kind::Commit, [0; 8]), &[]) {
+    let commit = Message::new(Kind::Commit, [pending_signals(), 0, 0, 0, 0, 0, 0, 0]);
+    if !channel::send(transfer, &commit, &[]) {
         return Err("the new process ended before it had taken it over");
     }
     let values = [captured.frames, captured.bytes, capture_time, contents.bytes, start, 0, 0, 0];
@@ -172,6 +173,14 @@ fn block_signals() -> u64 {
     // SAFETY: both are signal sets of 8 bytes.
     unsafe { kernel::call(RT_SIGPROCMASK, [SIG_SETMASK, &raw const all as u64, &raw mut old as u64, 8]) };
     old
+}
+
+/// Signals that came while they were blocked: the destination raises them again.
+fn pending_signals() -> u64 {
+    let mut set = 0u64;
+    // SAFETY: a signal set of 8 bytes.
+    unsafe { kernel::call(RT_SIGPENDING, [&raw mut set as u64, 8]) };
+    set
 }
 
 fn restore_signals(mask: u64) {
