@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     let native = timed("  make CC=gcc", || build_lua(Compiler::Gcc, &directory))?;
     let ours = timed("  make CC=\"maize cc\"", || build_lua(Compiler::Maize, &directory))?;
 
-    let script = |lua| Run::new(lua).directory(program_source("")).arguments(["workload.lua", "10"]);
+    let script = |lua| Run::new(lua).directory(program_source("")).arguments(["workload.lua", "3"]);
     let expected = timed("\nNative run", || script(native).run()?.succeeded())?.stdout;
     let hopping = script(ours).placed(Placement::Hopping { isas: ISAS.to_vec(), every, seed });
     let outcome = timed(&format!("Run that moves every {every}"), || hopping.run()?.succeeded())?;

@@ -162,32 +162,82 @@ impl<'a> Frames<'a> {
         let description = after.checked_sub(1).and_then(|index| self.descriptions.get(index));
         let description = description.filter(|description| description.contains(call));
         let description = description.ok_or("there is no frame description")?;
+        if isa != Isa::X86_64 {
+            return self.full_frame(unwind, description, stack_pointer(isa));
+        }
         let row = description
             .unwind_info_for_address(&self.section, &self.bases, unwind, call)
             .map_err(|error| error.to_string())?;
-        let &CfaRule::RegisterAndOffset { register, offset } = row.cfa() else {
-            return Err(String::from("the frame's address is an expression"));
-        };
-        let return_register = description.cie().return_address_register();
-        let mut saved = Vec::new();
-        for (register, rule) in row.registers() {
-            let offset = match rule {
-                RegisterRule::Offset(offset) => *offset,
-                RegisterRule::Undefined | RegisterRule::SameValue => continue,
-                _ => return Err(format!("register {} is saved in an unknown way", register.0)),
-            };
-            let number = if *register == return_register { shape::RETURN_ADDRESS } else { u32::from(register.0) };
-            saved.push(shape::saved(number, offset).ok_or("the frame is too large")?);
+        Ok(encode(row, description.cie().return_address_register())?.words)
+    }
+
+    /// The frame with its prologue done, as at every call. LLVM describes AArch64 and RISC-V functions wrongly from where a
+    /// prologue that was sunk into a branch has been duplicated (only x86-64 has a pass that repairs this); but where it is right, all calls have
+    /// the same frame: the largest, with everything saved.
+    fn full_frame(
+        &self,
+        unwind: &mut UnwindContext<usize>,
+        description: &gimli::FrameDescriptionEntry<Slice<'a>>,
+        stack_pointer: u16,
+    ) -> Result<Vec<u32>, String> {
+        let failed = |error: gimli::Error| error.to_string();
+        let mut rows = description.rows(&self.section, &self.bases, unwind).map_err(failed)?;
+        let mut best: Option<Shape> = None;
+        while let Some(row) = rows.next_row().map_err(failed)? {
+            let shape = encode(row, description.cie().return_address_register())?;
+            if best.as_ref().is_none_or(|best| shape.extent(stack_pointer) > best.extent(stack_pointer)) {
+                best = Some(shape);
+            }
         }
         // A frame with a call in it has saved its return address.
-        if isa != Isa::X86_64 && !saved.iter().any(|&word| shape::unpack(word).0 == shape::RETURN_ADDRESS) {
-            return Err(String::from("the return address is not saved"));
-        }
-        saved.sort_unstable();
-        let mut words = vec![u32::from(register.0) | (saved.len() as u32) << 16, offset as i32 as u32];
-        words.extend(saved);
-        Ok(words)
+        let shape = best.filter(|shape| shape.saves_return_address).ok_or("the return address is not saved")?;
+        Ok(shape.words)
     }
+}
+
+/// DWARF number of the stack pointer (psABI of each ISA).
+fn stack_pointer(isa: Isa) -> u16 {
+    match isa {
+        Isa::X86_64 => 7,
+        Isa::Aarch64 => 31,
+        Isa::Riscv64 => 2,
+    }
+}
+
+/// One encoded shape, and how much of a frame it describes.
+struct Shape {
+    words: Vec<u32>,
+    cfa_register: u16,
+    cfa_offset: i64,
+    saves_return_address: bool,
+}
+
+impl Shape {
+    /// Larger for what holds at more of the calls: a frame pointer stays where it is when the stack pointer moves on.
+    fn extent(&self, stack_pointer: u16) -> (usize, bool, i64) {
+        (self.words.len(), self.cfa_register != stack_pointer, self.cfa_offset)
+    }
+}
+
+fn encode(row: &gimli::UnwindTableRow<usize>, return_register: gimli::Register) -> Result<Shape, String> {
+    let &CfaRule::RegisterAndOffset { register, offset } = row.cfa() else {
+        return Err(String::from("the frame's address is an expression"));
+    };
+    let mut saved = Vec::new();
+    for (register, rule) in row.registers() {
+        let offset = match rule {
+            RegisterRule::Offset(offset) => *offset,
+            RegisterRule::Undefined | RegisterRule::SameValue => continue,
+            _ => return Err(format!("register {} is saved in an unknown way", register.0)),
+        };
+        let number = if *register == return_register { shape::RETURN_ADDRESS } else { u32::from(register.0) };
+        saved.push(shape::saved(number, offset).ok_or("the frame is too large")?);
+    }
+    saved.sort_unstable();
+    let saves_return_address = saved.iter().any(|&word| shape::unpack(word).0 == shape::RETURN_ADDRESS);
+    let mut words = vec![u32::from(register.0) | (saved.len() as u32) << 16, offset as i32 as u32];
+    words.extend(saved);
+    Ok(Shape { words, cfa_register: register.0, cfa_offset: offset, saves_return_address })
 }
 
 fn serialize(isa: Isa, text: Range<u64>, sites: &[Site], words: &[u32]) -> Vec<u8> {

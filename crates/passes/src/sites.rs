@@ -201,7 +201,6 @@ fn strip_untrue_attributes(module: Module, function: Function, sites: &[Site]) {
             }
         }
     }
-    // The frame is stepped over by its unwind information. Only the asynchronous kind (2) is right in blocks that are laid
-    // out before the prologue, as happens when it is sunk into one branch of the function.
-    function.add_attribute(Place::Function, Attribute::with_value(module.context(), "uwtable", 2));
+    // The frame is stepped over by its unwind information; 1 is enough of it for calls.
+    function.add_attribute(Place::Function, Attribute::with_value(module.context(), "uwtable", 1));
 }
