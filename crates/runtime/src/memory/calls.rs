@@ -78,14 +78,16 @@ impl Request {
         let names = if kernel::is_x86_64() { status[2] } else { status[2] >> 32 };
         if names == 0 && self.is_shared() {
             // SAFETY: takes no pointers.
-            region.descriptor =
-                unsafe { kernel::call(FCNTL, [self.descriptor, F_DUPFD_CLOEXEC, KEPT_DESCRIPTORS]) } as i32;
+            region.descriptor = unsafe { kernel::call(FCNTL, [self.descriptor, F_DUPFD_CLOEXEC, KEPT_FILES]) } as i32;
         }
     }
 }
 
-/// Descriptors that the runtime keeps are numbered from here if the limit allows.
+/// Descriptors of sockets that the runtime keeps for the host process are numbered from here if the limit allows.
 pub const KEPT_DESCRIPTORS: u64 = 900;
+/// Descriptors that it keeps for the program's mappings are numbered from here; they move with the program, and must not
+/// meet the others in the new process.
+const KEPT_FILES: u64 = 960;
 
 /// `mmap`.
 ///

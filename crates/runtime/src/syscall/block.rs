@@ -5,7 +5,7 @@
 use super::call::{Blocking, Call, Unit};
 use super::convert::{self, Events};
 use super::numbers::*;
-use super::{DEADLINE, Outcome, PARTIAL, attend, kernel};
+use super::{DEADLINE, Outcome, PARTIAL, STARTED, attend, kernel};
 use crate::isa::{self, CANCELLED, Context};
 use crate::local;
 use crate::process::Thread;
@@ -25,6 +25,8 @@ pub struct Pending {
     unit: Unit,
     /// How much of a `write` has been written.
     written: Option<u64>,
+    /// Whether it has been in the kernel before.
+    started: bool,
 }
 
 /// What an issue needs on the machine stack.
@@ -47,7 +49,9 @@ impl Pending {
         arguments: [u64; 6],
         timeout: Option<(u8, Unit)>,
     ) -> Result<Pending, i64> {
-        let mut pending = Pending { row, native, arguments, deadline: None, unit: Unit::Timespec, written: None };
+        let started = number & STARTED != 0;
+        let mut pending =
+            Pending { row, native, arguments, deadline: None, unit: Unit::Timespec, written: None, started };
         if number & PARTIAL != 0 {
             pending.written = Some(arguments[3]);
         }
@@ -100,6 +104,9 @@ impl Pending {
         if let Some(written) = self.written {
             number |= PARTIAL;
             arguments[3] = written;
+        }
+        if self.started {
+            number |= STARTED;
         }
         if self.number() == FCNTL {
             // The flags were the host's; this command does not block, so it is not issued again in fact.
@@ -227,13 +234,13 @@ pub unsafe fn wait(context: &Context, mut pending: Pending) -> Outcome {
     let mask = own_mask.unwrap_or_else(|| state.mask());
     loop {
         let arguments = pending.host_arguments(&mut scratch, own_mask);
-        let result = match own_mask {
-            // What was noted before but not let through is, by the call's own mask.
-            Some(mask) if state.deliverable(mask) != 0 => -EINTR,
+        // By the call's own mask something may be let through that has come before.
+        let result = match own_mask.is_some() || pending.started {
+            true if state.deliverable(mask) != 0 => -EINTR,
             // SAFETY: by the contract above.
             _ => unsafe { isa::interruptible_syscall(pending.native, arguments, state.interrupted()) },
         };
-        let interrupted = matches!(result, CANCELLED) || result == -EINTR;
+        let interrupted = result == CANCELLED || result == -EINTR;
         let cut_short = is_cut_short(&pending, result);
         if !interrupted && !cut_short {
             // SAFETY: by the contract above.
@@ -243,6 +250,7 @@ pub unsafe fn wait(context: &Context, mut pending: Pending) -> Outcome {
             // SAFETY: by the contract above.
             return Outcome::done(unsafe { pending.finish(0, &scratch) });
         }
+        pending.started |= result != CANCELLED;
         state.interrupted().store(0, Ordering::SeqCst);
         local::__maize_poll_flag.store(0, Ordering::SeqCst);
         let deliverable = state.deliverable(mask);
@@ -255,7 +263,7 @@ pub unsafe fn wait(context: &Context, mut pending: Pending) -> Outcome {
             local::__maize_poll_flag.store(1, Ordering::Relaxed);
         }
         // SAFETY: by the contract above.
-        return unsafe { interrupted_by_handler(&pending, result, mask, own_mask.is_some(), deliverable) };
+        return unsafe { interrupted_by_handler(&pending, mask, own_mask.is_some(), deliverable) };
     }
 }
 
@@ -269,18 +277,12 @@ fn is_cut_short(pending: &Pending, result: i64) -> bool {
 
 /// # Safety
 /// That of the call.
-unsafe fn interrupted_by_handler(
-    pending: &Pending,
-    result: i64,
-    mask: u64,
-    has_own_mask: bool,
-    deliverable: u64,
-) -> Outcome {
+unsafe fn interrupted_by_handler(pending: &Pending, mask: u64, has_own_mask: bool, deliverable: u64) -> Outcome {
     let first = u64::from(deliverable.trailing_zeros()) + 1;
     let restarts = pending.row.blocking == Blocking::Restart
         && signals::action(first).is_some_and(|action| action.flags & SA_RESTART != 0);
-    // If the kernel was not entered, the signal came before the call.
-    let afterwards = if restarts || result == CANCELLED && !has_own_mask {
+    // If the kernel was never entered, the signal came before the call.
+    let afterwards = if restarts || !pending.started && !has_own_mask {
         Afterwards::Again(pending.again())
     } else if let Some(written) = pending.written {
         Afterwards::Return(written as i64)

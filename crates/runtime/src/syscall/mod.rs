@@ -39,6 +39,10 @@ mod host {
     /// Set in the number of a `write` that is issued again: the fourth argument is how much has been written.
     pub const PARTIAL: u64 = 1 << 33;
 
+    /// Set in the number of a call that is issued again after it has been in the kernel: a signal that comes interrupts it,
+    /// even if it comes while the call is not being made.
+    pub const STARTED: u64 = 1 << 34;
+
     /// Issues a call that was interrupted. The program cannot move again while it blocks: prefer a leaf record that resumes
     /// with [`isa::syscall_resume`].
     ///
@@ -84,7 +88,7 @@ mod host {
         if local::__maize_poll_flag.load(Ordering::Relaxed) != 0 {
             local::__maize_poll_flag.store(0, Ordering::SeqCst);
             attend(&entry.context, Some(entry.call));
-            if signals.deliverable(signals.mask()) != 0 {
+            if signals.deliverable(signals.mask()) != 0 && entry.call[0] & STARTED == 0 {
                 entry.delivery = prepare(Afterwards::Again(entry.call), signals.mask());
                 return 0;
             }
