@@ -23,6 +23,10 @@ pub static ATTENTION: AtomicU32 = AtomicU32::new(0);
 #[unsafe(link_section = ".maize.local")]
 pub static CONTROL: AtomicI64 = AtomicI64::new(-1);
 
+/// The node's process, as the sender of signals.
+#[unsafe(link_section = ".maize.local")]
+pub static NODE: AtomicI64 = AtomicI64::new(0);
+
 /// Where the main thread's machine stack starts.
 #[unsafe(link_section = ".maize.local")]
 pub static STACK_TOP: AtomicU64 = AtomicU64::new(0);

@@ -86,7 +86,6 @@ unsafe extern "C" {
     fn __maize_thread_pointer() -> u64;
     fn __maize_syscall_resume(record: u64) -> i64;
     fn __maize_poll_resume(record: u64);
-    fn __maize_syscall_again(call: *const [u64; 7]) -> i64;
 }
 
 /// This ISA's constants.
@@ -210,13 +209,4 @@ pub fn syscall_resume() -> u64 {
 /// What to write as `resume` into a leaf record that stands for a poll.
 pub fn poll_resume() -> u64 {
     __maize_poll_resume as *const () as u64
-}
-
-/// Issues a call as the program would, with the caller as its caller.
-///
-/// # Safety
-/// That of the call.
-pub unsafe fn syscall_again(call: &[u64; 7]) -> i64 {
-    // SAFETY: by the contract above.
-    unsafe { __maize_syscall_again(call) }
 }

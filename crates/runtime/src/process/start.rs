@@ -201,6 +201,8 @@ fn take_control(descriptor: &[u8]) {
     // SAFETY: as above.
     unsafe { kernel::call(CLOSE, [given]) };
     local::CONTROL.store(control, Ordering::Relaxed);
+    // SAFETY: takes no pointers.
+    local::NODE.store(unsafe { kernel::call(GETPPID, []) }, Ordering::Relaxed);
     let mut packet = [0u8; size_of::<Message>()];
     // SAFETY: the buffer is as long as said.
     let length = unsafe { kernel::call(READ, [control as u64, packet.as_mut_ptr() as u64, packet.len() as u64]) };

@@ -6,7 +6,7 @@
 
 use super::calls;
 use super::state::Information;
-use super::{FAULTS, SA_NODEFER, SA_RESETHAND, bit};
+use super::{DEFAULT, FAULTS, IGNORE, SA_NODEFER, SA_RESETHAND, bit};
 use crate::isa;
 use crate::local;
 use crate::process::{self, Thread, identity};
@@ -39,9 +39,9 @@ unsafe extern "C" fn handle(signal: u64, information: *mut Information, ucontext
         information.set_sender(identity::to_program(information.sender()));
     }
     let signals = &Thread::current().signals;
-    if signal == ATTENTION_SIGNAL as u64 && local::CONTROL.load(Ordering::Relaxed) >= 0 {
+    if is_from_node(signal, &information) {
         local::ATTENTION.store(1, Ordering::Relaxed);
-    } else {
+    } else if calls::action(signal).is_some_and(|action| !matches!(action.handler, DEFAULT | IGNORE)) {
         // SAFETY: this is the host's handler.
         unsafe { signals.record(signal, information) };
     }
@@ -55,6 +55,14 @@ unsafe extern "C" fn handle(signal: u64, information: *mut Information, ucontext
             counter.write(page.window_cancel);
         }
     }
+}
+
+/// Whether the node calls. The same signal from others, such as a socket with urgent data, is the program's.
+fn is_from_node(signal: u64, information: &Information) -> bool {
+    signal == ATTENTION_SIGNAL as u64
+        && local::CONTROL.load(Ordering::Relaxed) >= 0
+        && information.code() <= 0
+        && information.sender() == local::NODE.load(Ordering::Relaxed)
 }
 
 /// Runs the program's handler of a fault.

@@ -6,21 +6,15 @@ use super::numbers::*;
 use super::structures::{
     EPOLL_EVENT, EPOLL_EVENT_SIZE, Field, HOST_EPOLL_EVENT_SIZE, SEMID, SEMID_SIZE, STAT, STAT_SIZE,
 };
-use super::structures::{to_host, to_program};
+use super::structures::{OPEN_FLAGS, exchange_flags, to_host, to_program};
 use crate::isa;
 use crate::process::identity;
+use core::mem::MaybeUninit;
 
-/// `O_DIRECTORY`, `O_NOFOLLOW`, `O_DIRECT`, `O_LARGEFILE` as programs know them.
-const OPEN_FLAGS: [u64; 4] = [0x10000, 0x20000, 0x4000, 0x8000];
 /// Room for a structure of the host's.
 const ROOM: usize = 144;
 /// At most so many events at a time are taken from `epoll` where they have to be converted.
 const EVENTS: usize = 64;
-
-fn exchange_flags(flags: u64, from: &[u64; 4], to: &[u64; 4]) -> u64 {
-    let rest = from.iter().fold(flags, |rest, flag| rest & !flag);
-    from.iter().zip(to).filter(|pair| flags & pair.0 != 0).fold(rest, |all, pair| all | pair.1)
-}
 
 /// Flags of `open` as the host has them.
 pub fn open_flags_to_host(flags: u64) -> u64 {
@@ -140,12 +134,12 @@ pub fn control_to_program(command: u64, result: i64) -> i64 {
     }
 }
 
-/// Room for events as the host has them.
-pub struct Events([u8; EVENTS * HOST_EPOLL_EVENT_SIZE]);
+/// Room for events as the host has them, which it fills.
+pub struct Events(MaybeUninit<[u8; EVENTS * HOST_EPOLL_EVENT_SIZE]>);
 
 impl Default for Events {
     fn default() -> Events {
-        Events([0; EVENTS * HOST_EPOLL_EVENT_SIZE])
+        Events(MaybeUninit::uninit())
     }
 }
 
@@ -159,10 +153,12 @@ impl Events {
     /// Gives the program its events.
     ///
     /// # Safety
-    /// There is room for `count` events at `address`.
+    /// The host has given `count` events, and there is room for them at `address`.
     pub unsafe fn give(&self, count: usize, address: u64) {
-        let hosts = self.0.chunks_exact(HOST_EPOLL_EVENT_SIZE).take(count);
-        for (host, at) in hosts.zip((address..).step_by(EPOLL_EVENT_SIZE)) {
+        let size = count.min(EVENTS) * HOST_EPOLL_EVENT_SIZE;
+        // SAFETY: by the contract above, that much has been filled in.
+        let hosts = unsafe { core::slice::from_raw_parts(self.0.as_ptr().cast::<u8>(), size) };
+        for (host, at) in hosts.chunks_exact(HOST_EPOLL_EVENT_SIZE).zip((address..).step_by(EPOLL_EVENT_SIZE)) {
             // SAFETY: by the contract above.
             to_program(EPOLL_EVENT, host, unsafe { memory(at, EPOLL_EVENT_SIZE) });
         }

@@ -25,7 +25,7 @@ mod host {
     use super::call::{Blocking, Call, Source};
     use super::numbers::*;
     use super::{convert, emulate, kernel, table};
-    use crate::isa::{self, Context, Entry};
+    use crate::isa::{Context, Entry};
     use crate::local;
     use crate::migration::{self, Interrupted};
     use crate::process::{Thread, identity};
@@ -43,17 +43,7 @@ mod host {
     /// even if it comes while the call is not being made.
     pub const STARTED: u64 = 1 << 34;
 
-    /// Issues a call that was interrupted. The program cannot move again while it blocks: prefer a leaf record that resumes
-    /// with [`isa::syscall_resume`].
-    ///
-    /// # Safety
-    /// That of the call.
-    pub unsafe fn reissue(call: &[u64; 7]) -> i64 {
-        // SAFETY: by the contract above.
-        unsafe { isa::syscall_again(call) }
-    }
-
-    /// Where the program is, if it may move and run handlers there, and the node has been heard of.
+    /// Hears the node, if it has called and the program can move at this point.
     pub(super) fn attend(context: &Context, call: Option<[u64; 7]>) {
         if Thread::current().signals.in_fault_handler(context.stack_pointer) {
             return;

@@ -38,6 +38,7 @@ pub const GETCWD: u64 = 79;
 pub const CHDIR: u64 = 80;
 pub const UMASK: u64 = 95;
 pub const GETTIMEOFDAY: u64 = 96;
+pub const GETPPID: u64 = 110;
 pub const GETPGRP: u64 = 111;
 pub const GETPGID: u64 = 121;
 pub const GETSID: u64 = 124;

@@ -59,6 +59,15 @@ pub const EPOLL_EVENT_SIZE: usize = 12;
 /// Bytes of the host's on ISAs other than x86-64.
 pub const HOST_EPOLL_EVENT_SIZE: usize = 16;
 
+/// `O_DIRECTORY`, `O_NOFOLLOW`, `O_DIRECT`, `O_LARGEFILE` as programs know them.
+pub const OPEN_FLAGS: [u64; 4] = [0x10000, 0x20000, 0x4000, 0x8000];
+
+/// Replaces those of the flags `from` that are set by those of `to` at the same places.
+pub fn exchange_flags(flags: u64, from: &[u64; 4], to: &[u64; 4]) -> u64 {
+    let rest = from.iter().fold(flags, |rest, flag| rest & !flag);
+    from.iter().zip(to).filter(|pair| flags & pair.0 != 0).fold(rest, |all, pair| all | pair.1)
+}
+
 fn copy(from: &[u8], (start, size): (u8, u8), to: &mut [u8], (to_start, to_size): (u8, u8)) {
     let mut value = [0; 8];
     let field = from.get(usize::from(start)..).and_then(|rest| rest.get(..usize::from(size)));
@@ -141,6 +150,16 @@ mod tests {
             to_host(fields, &program, &mut back);
             assert_eq!(back, host);
         }
+    }
+
+    #[test]
+    fn flags_that_use_one_another_s_bits_are_exchanged() {
+        // AArch64's.
+        let host = [0x4000, 0x8000, 0x10000, 0x20000];
+        let all = OPEN_FLAGS.iter().sum::<u64>() | 0x80042;
+        assert_eq!(exchange_flags(0x10002, &OPEN_FLAGS, &host), 0x4002);
+        assert_eq!(exchange_flags(0x4000, &OPEN_FLAGS, &host), 0x10000);
+        assert_eq!(exchange_flags(exchange_flags(all, &OPEN_FLAGS, &host), &host, &OPEN_FLAGS), all);
     }
 
     #[test]

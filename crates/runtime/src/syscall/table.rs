@@ -10,9 +10,21 @@ const AT: Source = C(-100);
 
 /// The call with this number on x86-64.
 pub fn find(number: u64) -> Option<&'static Call> {
-    let number = u16::try_from(number).ok()?;
-    let index = CALLS.binary_search_by_key(&number, |call| call.number).ok()?;
-    CALLS.get(index)
+    let index = *INDEX.get(usize::try_from(number).ok()?)?;
+    CALLS.get(usize::from(index))
+}
+
+/// Places in [`CALLS`] by number; the greatest value for none.
+static INDEX: [u16; 448] = index(CALLS);
+
+const fn index(calls: &[Call]) -> [u16; 448] {
+    let mut index = [u16::MAX; 448];
+    let mut place = 0;
+    while place < calls.len() {
+        index[calls[place].number as usize] = place as u16;
+        place += 1;
+    }
+    index
 }
 
 #[rustfmt::skip]
@@ -355,8 +367,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_are_sorted_by_number() {
+    fn calls_are_sorted_by_number_and_found_by_it() {
         assert!(CALLS.windows(2).all(|pair| pair[0].number < pair[1].number));
+        assert!(CALLS.iter().all(|call| find(call.number.into()).is_some_and(|found| found.name == call.name)));
     }
 
     #[test]
