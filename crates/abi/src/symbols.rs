@@ -5,7 +5,7 @@
 /// Defined by the runtime: `i64 (i64 number, i64 a1, ..., i64 a6)`, every system call of the libc.
 /// A migration point while it blocks.
 pub const SYSCALL: &str = "__maize_syscall";
-/// Defined by the runtime: `i32`, non-zero when migration points must take their slow path. Node-local.
+/// Defined by the runtime: `i64`, 1 when migration points must take their slow path, else 0. Node-local.
 pub const POLL_FLAG: &str = "__maize_poll_flag";
 /// Defined by the runtime: `void ()`, the slow path of a migration point.
 pub const POLL_SLOW: &str = "__maize_poll_slow";

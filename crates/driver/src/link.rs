@@ -54,10 +54,10 @@ pub enum Input {
 /// # Errors
 /// [`LinkError`]; what the linker had to say about the objects is on standard error already.
 pub fn link(options: &LinkOptions) -> Result<(), LinkError> {
-    let work = tempfile::Builder::new().prefix("maize-link-").tempdir().map_err(|source| LinkError::Write {
-        path: std::env::temp_dir(),
-        source,
-    })?;
+    let work = tempfile::Builder::new()
+        .prefix("maize-link-")
+        .tempdir()
+        .map_err(|source| LinkError::Write { path: std::env::temp_dir(), source })?;
     let inputs = inputs::resolve(options, work.path())?;
     let native = work.path().join("x86_64");
     let trace = linker::link_native(&inputs, options, work.path(), &native)?;

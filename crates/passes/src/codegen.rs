@@ -3,6 +3,7 @@
 //! The x86-64 object carries all global variables; for the other ISAs they become declarations, so
 //! that there is one data image. Each ISA works in an LLVM context of its own, on its own thread.
 
+use crate::computed_goto;
 use crate::error::PassError;
 use crate::ir::{Builder, Linkage, Module, Place, Type};
 use crate::isa::Target;
@@ -61,6 +62,7 @@ fn retarget(module: Module, isa: Isa, target: &Target) -> Result<(), String> {
     if isa != Isa::X86_64 {
         detach_data(module)?;
     }
+    computed_goto::lower_dispatches(module);
     if !target.has_32_bit_registers {
         widen_words(module);
     }

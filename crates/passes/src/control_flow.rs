@@ -131,7 +131,8 @@ fn intersect(dominators: &[usize], mut left: usize, mut right: usize) -> usize {
     left
 }
 
-fn dominates(dominators: &[usize], dominator: usize, mut block: usize) -> bool {
+/// Whether every way to `block` leads through `dominator`, by immediate dominators.
+pub fn dominates(dominators: &[usize], dominator: usize, mut block: usize) -> bool {
     while block > dominator {
         block = dominators[block];
     }

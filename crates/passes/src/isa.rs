@@ -2,8 +2,8 @@
 
 use inkwell::llvm_sys::support::LLVMParseCommandLineOptions;
 use inkwell::llvm_sys::target;
-use std::sync::Once;
 use maize_abi::Isa;
+use std::sync::Once;
 
 /// One ISA as LLVM names it.
 pub struct Target {

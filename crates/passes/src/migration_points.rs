@@ -7,10 +7,11 @@
 //! br (%flag != 0), slow, on ; slow: call void @__maize_poll_slow() ; br on
 //! ```
 //!
-//! Points stand at the header of every loop that is not provably short, and at the entry of
+//! Points stand at the header of every loop that is not provably short and has no computed goto in its way, and at the entry of
 //! functions that call themselves, directly or through others of the module.
 
-use crate::control_flow::{ControlFlow, Loop};
+use crate::computed_goto;
+use crate::control_flow::{ControlFlow, Loop, dominates};
 use crate::error::PassError;
 use crate::ir::{Block, Builder, Function, IntPredicate, Module, Opcode, Type, Value};
 use maize_abi::symbols::{POLL_FLAG, POLL_SLOW};
@@ -41,18 +42,26 @@ pub fn run(module: Module, known: &HashSet<String>) -> Result<(), PassError> {
     Ok(())
 }
 
+/// The poll flag.
+pub fn poll_flag(module: Module) -> Value {
+    let flag = module.declare_variable(POLL_FLAG, Type::integer(module.context(), 64));
+    flag.set_hidden();
+    flag
+}
+
+/// A call of the slow path.
+pub fn poll_slow(module: Module, builder: &Builder) -> Value {
+    let ty = Type::function(Type::void(module.context()), &[]);
+    let function = module.declare_function(POLL_SLOW, ty);
+    builder.call(ty, function.value(), &[])
+}
+
 /// Splits the block before `place` and puts a point between the halves.
 fn insert_point(module: Module, place: Value) {
-    let context = module.context();
-    let int32 = Type::integer(context, 32);
-    let flag = module.declare_variable(POLL_FLAG, int32);
-    flag.set_hidden();
-    let slow_type = Type::function(Type::void(context), &[]);
-    let slow_function = module.declare_function(POLL_SLOW, slow_type);
-
+    let int32 = Type::integer(module.context(), 32);
     let rest = place.block();
     // The head must hold something for the block to be split after.
-    let load = Builder::before(place).load(int32, flag, 4);
+    let load = Builder::before(place).load(int32, poll_flag(module), 4);
     load.set_volatile();
     load.copy_debug_location(place);
     let head = rest.split_off_head(load);
@@ -61,8 +70,7 @@ fn insert_point(module: Module, place: Value) {
     let requested = builder.compare(IntPredicate::LLVMIntNE, load, int32.zero());
     builder.conditional_branch(requested, slow, rest).set_first_successor_unlikely();
     builder.position_at_end(slow);
-    let call = builder.call(slow_type, slow_function.value(), &[]);
-    call.copy_debug_location(place);
+    poll_slow(module, &builder).copy_debug_location(place);
     builder.branch(rest);
 }
 
@@ -74,6 +82,9 @@ fn loop_headers(function: Function) -> Vec<Block> {
     let mut headers = Vec::new();
     // Inner loops come after the loops around them.
     for (index, this) in loops.iter().enumerate().rev() {
+        if passes_dispatch(&flow, this) {
+            continue;
+        }
         match instructions_of_loop(&flow, &loops, index, &work) {
             Some(instructions) if instructions <= SHORT_LOOP_INSTRUCTIONS => {
                 work.insert(this.header, instructions);
@@ -82,6 +93,20 @@ fn loop_headers(function: Function) -> Vec<Block> {
         }
     }
     headers
+}
+
+/// Whether every iteration passes a computed goto, which is a migration point.
+fn passes_dispatch(flow: &ControlFlow, this: &Loop) -> bool {
+    let is_dispatch = |&block: &usize| {
+        flow.order[block].terminator().is_some_and(|terminator| terminator.has_mark(computed_goto::DISPATCH))
+    };
+    let dominators = flow.immediate_dominators();
+    this.natural
+        && this
+            .blocks
+            .iter()
+            .filter(|block| is_dispatch(block))
+            .any(|&dispatch| this.latches.iter().all(|&latch| dominates(&dominators, dispatch, latch)))
 }
 
 /// An upper bound for the instructions the loop executes in all its iterations, if there is one.

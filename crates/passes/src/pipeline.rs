@@ -6,8 +6,8 @@ use crate::ir::{Function, Linkage, Module, Place, Value};
 use crate::migrating::Migrating;
 use crate::shadow_stack::ShadowFrame;
 use crate::{
-    byval, computed_goto, inline_assembly, migration_points, rematerialize, resume_clones, setjmp,
-    shadow_stack, sites, thread_locals, unique_names, variadics,
+    byval, computed_goto, inline_assembly, migration_points, rematerialize, resume_clones, setjmp, shadow_stack, sites,
+    thread_locals, unique_names, variadics,
 };
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
@@ -194,7 +194,9 @@ impl Pipeline<'_> {
             Pass::Byval => byval::run(module),
             Pass::UniqueNames => unique_names::run(module, &self.suffix),
             Pass::ThreadLocals => thread_locals::run(module),
-            Pass::ComputedGoto => computed_goto::run(module),
+            Pass::ComputedGoto => {
+                computed_goto::run(module, self.options.instrument.then_some(&self.options.non_migrating))
+            }
             Pass::Setjmp => setjmp::run(module),
             Pass::MigrationPoints => migration_points::run(module, &self.options.non_migrating),
             Pass::ShadowStack => {
@@ -202,10 +204,9 @@ impl Pipeline<'_> {
                 self.frames = shadow_stack::run(module, migrating, |function| setjmp::is_used_in(module, function))?;
                 Ok(())
             }
-            Pass::Rematerialize => self
-                .migrating_functions()
-                .into_iter()
-                .try_for_each(|function| rematerialize::run(function, self.frames.get(&function).map(|frame| frame.base))),
+            Pass::Rematerialize => self.migrating_functions().into_iter().try_for_each(|function| {
+                rematerialize::run(function, self.frames.get(&function).map(|frame| frame.base))
+            }),
             Pass::Clones => {
                 self.migrating_functions().into_iter().try_for_each(|function| self.make_clone(function))?;
                 let clones: Vec<Value> = self.clones.iter().map(|clone| clone.value()).collect();

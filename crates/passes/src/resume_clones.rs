@@ -153,7 +153,9 @@ impl CloneBody {
         } else {
             let words: Vec<Value> = (0..)
                 .zip(&site.words)
-                .map(|(index, &ty)| builder.load(ty, builder.offset_by(*record, (record::VALUES + WORD * index) as i64), WORD))
+                .map(|(index, &ty)| {
+                    builder.load(ty, builder.offset_by(*record, (record::VALUES + WORD * index) as i64), WORD)
+                })
                 .collect();
             let call = builder.call_with_words(ty, continuation, &[inner], &words);
             sites::mark(module, call, site.number);

@@ -1,13 +1,13 @@
 //! What belongs to this host process and not to the program: it stays when the program moves, and every new process starts with
 //! the values given here. Nothing here may point to portable data.
 
-use core::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 
-/// Non-zero when migration points must take their slow path (`maize_abi::symbols::POLL_FLAG`).
+/// 1 when migration points must take their slow path (`maize_abi::symbols::POLL_FLAG`).
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".maize.local")]
 #[allow(non_upper_case_globals)]
-pub static __maize_poll_flag: AtomicI32 = AtomicI32::new(0);
+pub static __maize_poll_flag: AtomicI64 = AtomicI64::new(0);
 
 /// For the assembly: top of the runtime's own stack.
 #[unsafe(no_mangle)]

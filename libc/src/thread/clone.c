@@ -13,12 +13,15 @@ long __maize_thread_create(int (*function)(void *), void *stack, long flags, voi
 
 int __clone(int (*function)(void *), void *stack, int flags, void *argument, ...)
 {
-	va_list list;
-	va_start(list, argument);
-	void *parent_tid = va_arg(list, void *);
-	void *thread_pointer = va_arg(list, void *);
-	void *child_tid = va_arg(list, void *);
-	va_end(list);
+	void *parent_tid = 0, *thread_pointer = 0, *child_tid = 0;
+	if (flags & (CLONE_THREAD | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLONE_SETTLS)) {
+		va_list list;
+		va_start(list, argument);
+		parent_tid = va_arg(list, void *);
+		thread_pointer = va_arg(list, void *);
+		child_tid = va_arg(list, void *);
+		va_end(list);
+	}
 
 	if (flags & CLONE_THREAD)
 		return __maize_thread_create(function, stack, flags, argument, parent_tid, thread_pointer, child_tid);

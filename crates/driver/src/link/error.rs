@@ -27,7 +27,10 @@ pub enum LinkError {
         source: io::Error,
     },
     /// A library was not found.
-    #[error("unable to find library -l{name}; looked for lib{name}.a in {}; build it with `maize cc` and name its directory with -L", searched(directories))]
+    #[error(
+        "unable to find library -l{name}; looked for lib{name}.a in {}; build it with `maize cc` and name its directory with -L",
+        searched(directories)
+    )]
     NoLibrary {
         /// Its name, without `lib`.
         name: String,

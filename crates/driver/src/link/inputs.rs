@@ -89,7 +89,8 @@ impl Inputs {
         whole_archive: bool,
         work: &Path,
     ) -> Result<(), LinkError> {
-        let directory = tempfile::tempdir_in(work).map_err(|source| LinkError::Write { path: work.to_owned(), source })?;
+        let directory =
+            tempfile::tempdir_in(work).map_err(|source| LinkError::Write { path: work.to_owned(), source })?;
         let directory = directory.keep();
         if !whole_archive {
             self.arguments.push("--start-lib".into());

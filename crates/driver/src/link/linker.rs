@@ -32,8 +32,7 @@ pub fn command(emulation: &str, script: &Path, output: &Path) -> Command {
 /// Runs a tool and returns what it wrote to standard output; its messages go to standard error.
 pub fn run(command: &mut Command) -> Result<String, LinkError> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output =
-        command.stderr(Stdio::inherit()).output().map_err(|source| LinkError::Tool { program, source })?;
+    let output = command.stderr(Stdio::inherit()).output().map_err(|source| LinkError::Tool { program, source })?;
     if !output.status.success() {
         return Err(LinkError::Linker { status: output.status.code() });
     }

@@ -21,8 +21,7 @@ impl Symbols {
         let file = ElfFile64::<LittleEndian>::parse(executable).map_err(internal)?;
         let text = file.section_by_name(".text");
         let text = text.ok_or_else(|| LinkError::Internal(String::from("the linked program has no text")))?;
-        let mut symbols =
-            Symbols { functions: BTreeMap::new(), data: BTreeMap::new(), text_address: text.address() };
+        let mut symbols = Symbols { functions: BTreeMap::new(), data: BTreeMap::new(), text_address: text.address() };
         for symbol in file.symbols().filter(|symbol| !symbol.is_undefined()) {
             let Ok(name) = symbol.name() else { continue };
             if name.is_empty() || matches!(symbol.kind(), SymbolKind::Section | SymbolKind::File) {

@@ -32,6 +32,7 @@ pub fn install(musl: &Path, port: &Path, tools: &Tools, include: &Path) -> Resul
         copy(&musl.join("arch").join(isa).join("bits").join(name), &bits.join(name))?;
     }
     copy_headers(&port.join("bits"), &bits, false)?;
+    pack_epoll_event(include)?;
     generate_types(musl, &bits.join("alltypes.h"))?;
     generate_system_call_numbers(musl, &bits.join("syscall.h"))?;
     copy_compiler_headers(tools, include)
@@ -49,6 +50,13 @@ pub fn install_internal(musl: &Path, port: &Path, destination: &Path) -> Result<
     let version = read(&musl.join("VERSION"))?;
     let path = destination.join("version.h");
     fs::write(&path, format!("#define VERSION \"{}\"\n", version.trim())).map_err(SysrootError::write(&path))
+}
+
+/// `struct epoll_event` is packed on x86-64, of which programs here see no sign but the layout.
+fn pack_epoll_event(include: &Path) -> Result<(), SysrootError> {
+    let path = include.join("sys/epoll.h");
+    let text = read(&path)?.replace("#ifdef __x86_64__", "#if 1");
+    fs::write(&path, text).map_err(SysrootError::write(&path))
 }
 
 fn generate_types(musl: &Path, to: &Path) -> Result<(), SysrootError> {

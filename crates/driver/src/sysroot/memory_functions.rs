@@ -65,7 +65,15 @@ fn implementation(
     let path = directory.join(format!("{function}.{name}.s"));
     let mut clang = Command::new(&tools.clang);
     clang.args(options).args(["-std=c99", "-ffreestanding", "-nostdinc", "-O3", "-w", "-ffunction-sections"]);
-    clang.args(["-fno-pic", "-fomit-frame-pointer", "-fno-asynchronous-unwind-tables", "-fno-ident", "-fno-addrsig", "-S", "-o"]);
+    clang.args([
+        "-fno-pic",
+        "-fomit-frame-pointer",
+        "-fno-asynchronous-unwind-tables",
+        "-fno-ident",
+        "-fno-addrsig",
+        "-S",
+        "-o",
+    ]);
     clang.arg(&path).arg(source.join(format!("{function}.c")));
     for include in [musl.join("arch/generic"), musl.join("include"), directory.join("../include")] {
         clang.arg("-I").arg(include);

@@ -160,6 +160,11 @@ impl Builder {
         Value(unsafe { LLVMBuildAnd(self.0, left.0, right.0, NO_NAME) })
     }
 
+    /// `left | right`.
+    pub fn or(&self, left: Value, right: Value) -> Value {
+        Value(unsafe { LLVMBuildOr(self.0, left.0, right.0, NO_NAME) })
+    }
+
     /// `left >> right`, shifting in zeros.
     pub fn shift_right(&self, left: Value, right: Value) -> Value {
         Value(unsafe { LLVMBuildLShr(self.0, left.0, right.0, NO_NAME) })
@@ -208,6 +213,11 @@ impl Builder {
     /// A switch with room for `cases` cases.
     pub fn switch(&self, value: Value, default: Block, cases: u32) -> Value {
         Value(unsafe { LLVMBuildSwitch(self.0, value.0, default.0, cases) })
+    }
+
+    /// `indirectbr` with room for `destinations`.
+    pub fn indirect_branch(&self, address: Value, destinations: u32) -> Value {
+        Value(unsafe { LLVMBuildIndirectBr(self.0, address.0, destinations) })
     }
 
     /// `unreachable`.

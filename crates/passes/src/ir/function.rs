@@ -76,6 +76,11 @@ impl Function {
         self.blocks().into_iter().flat_map(Block::instructions).collect()
     }
 
+    /// The address of one of the function's blocks, as a constant.
+    pub fn block_address(self, block: Block) -> Value {
+        Value(unsafe { LLVMBlockAddress(self.0, block.0) })
+    }
+
     /// Adds an empty block at the end.
     pub fn append_block(self, name: &str) -> Block {
         let name = super::c_string(name);

@@ -142,6 +142,25 @@ impl Value {
         unsafe { (1..LLVMGetNumSuccessors(self.0)).map(|index| Value(LLVMGetSwitchCaseValue(self.0, index))).collect() }
     }
 
+    /// Adds a block that an `indirectbr` can go to.
+    pub fn add_destination(self, block: Block) {
+        unsafe { LLVMAddDestination(self.0, block.0) }
+    }
+
+    /// Attaches empty metadata of this kind.
+    pub fn mark(self, kind: &str) {
+        unsafe {
+            let context = LLVMGetValueContext(self.0);
+            let node = LLVMMDNodeInContext2(context, std::ptr::null_mut(), 0);
+            LLVMSetMetadata(self.0, Self::metadata_kind(self, kind), LLVMMetadataAsValue(context, node));
+        }
+    }
+
+    /// Whether [`Value::mark`] has marked the instruction so.
+    pub fn has_mark(self, kind: &str) -> bool {
+        unsafe { !LLVMGetMetadata(self.0, Self::metadata_kind(self, kind)).is_null() }
+    }
+
     /// Adds a case to a switch.
     pub fn add_case(self, value: Value, block: Block) {
         unsafe { LLVMAddCase(self.0, value.0, block.0) }

@@ -1,10 +1,11 @@
 //! Modules: symbols, verification, pass pipelines, bitcode.
 
-use super::function::Function;
 use super::Linkage;
+use super::function::Function;
 use super::types::Type;
 use super::value::Value;
 use super::{c_string, llvm_bool};
+use inkwell::llvm_sys::LLVMUnnamedAddr;
 use inkwell::llvm_sys::analysis::{LLVMVerifierFailureAction, LLVMVerifyModule};
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::error::{LLVMDisposeErrorMessage, LLVMErrorRef, LLVMGetErrorMessage};
@@ -113,6 +114,20 @@ impl Module {
         unsafe {
             let existing = LLVMGetNamedGlobal(self.0, c_string(name).as_ptr());
             Value(if existing.is_null() { LLVMAddGlobal(self.0, ty.0, c_string(name).as_ptr()) } else { existing })
+        }
+    }
+
+    /// A constant array of pointers that only this module sees.
+    pub fn add_private_table(self, entries: &[Value]) -> Value {
+        let mut raw: Vec<LLVMValueRef> = entries.iter().map(|entry| entry.0).collect();
+        unsafe {
+            let list = LLVMConstArray2(Type::pointer(self.context()).0, raw.as_mut_ptr(), raw.len() as u64);
+            let variable = Value(LLVMAddGlobal(self.0, LLVMTypeOf(list), c"".as_ptr()));
+            LLVMSetInitializer(variable.0, list);
+            variable.set_linkage(Linkage::LLVMPrivateLinkage);
+            variable.set_global_constant(true);
+            LLVMSetUnnamedAddress(variable.0, LLVMUnnamedAddr::LLVMGlobalUnnamedAddr);
+            variable
         }
     }
 

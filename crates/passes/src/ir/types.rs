@@ -4,7 +4,9 @@ use super::value::Value;
 use inkwell::llvm_sys::LLVMTypeKind;
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::prelude::*;
-use inkwell::llvm_sys::target::{LLVMABIAlignmentOfType, LLVMABISizeOfType, LLVMGetModuleDataLayout, LLVMSizeOfTypeInBits};
+use inkwell::llvm_sys::target::{
+    LLVMABIAlignmentOfType, LLVMABISizeOfType, LLVMGetModuleDataLayout, LLVMSizeOfTypeInBits,
+};
 
 /// An IR type.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,9 +1,9 @@
 //! The destination's side of a move.
 
 use super::channel::{self, close};
+use super::clock;
 use super::descriptors::Arrived;
 use super::memory_file::{self, Contents};
-use super::clock;
 use crate::continuation::resume::resume;
 use crate::memory::calls::KEPT_DESCRIPTORS;
 use crate::syscall::kernel;

@@ -106,7 +106,8 @@ pub fn receive(socket: i64, wait: bool) -> Option<Received> {
     };
     let message = Message::from_bytes(packet.get(..length)?)?;
     message.kind()?;
-    let carries = header.control_length >= RIGHTS_HEADER as u64 && rights.level == SOL_SOCKET && rights.kind == SCM_RIGHTS;
+    let carries =
+        header.control_length >= RIGHTS_HEADER as u64 && rights.level == SOL_SOCKET && rights.kind == SCM_RIGHTS;
     let count = if carries { (rights.length as usize).saturating_sub(RIGHTS_HEADER) / size_of::<i32>() } else { 0 };
     Some(Received { message, descriptors: rights.descriptors, count: count.min(MAX_DESCRIPTORS) })
 }

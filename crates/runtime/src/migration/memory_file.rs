@@ -86,8 +86,9 @@ pub fn write() -> Result<Contents, &'static str> {
     let scratch = Scratch::new().ok_or(no_memory)?;
     // SAFETY: the two tables have half of the scratch memory each; their types hold numbers only, and
     // entries are written before they are read.
-    let (mut regions, mut runs) =
-        unsafe { (Table::<Region>::new(scratch.0, SCRATCH / 2), Table::<Run>::new(scratch.0 + SCRATCH / 2, SCRATCH / 2)) };
+    let (mut regions, mut runs) = unsafe {
+        (Table::<Region>::new(scratch.0, SCRATCH / 2), Table::<Run>::new(scratch.0 + SCRATCH / 2, SCRATCH / 2))
+    };
     for &region in memory::map().regions() {
         regions.push(region).ok_or(no_memory)?;
     }
@@ -192,11 +193,8 @@ impl Writer<'_> {
                 index += 1;
                 continue;
             }
-            let run = Run {
-                address: base + index as u64 * PAGE_SIZE,
-                length: length as u64 * PAGE_SIZE,
-                offset: self.bytes,
-            };
+            let run =
+                Run { address: base + index as u64 * PAGE_SIZE, length: length as u64 * PAGE_SIZE, offset: self.bytes };
             // SAFETY: the pages are mapped and readable, and nobody else runs.
             let content = unsafe { slice::from_raw_parts(run.address as *const u8, run.length as usize) };
             write_all(self.file, content, run.offset)?;
