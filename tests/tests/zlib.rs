@@ -10,7 +10,7 @@ fn example_and_minigzip_do_as_the_native_build_does() -> Result<()> {
     let native = build_zlib(Compiler::Gcc, &directory).context("with gcc")?;
     let ours = build_zlib(Compiler::Maize, &directory).context("with maize cc")?;
     let plain = directory.join("plain");
-    fs::write(&plain, compressible(10_000_000))?;
+    fs::write(&plain, compressible(30_000_000))?;
     let example = Run::new(native.join("example")).directory(&native).run()?.succeeded()?.stdout;
     let packed = Run::new(native.join("minigzip")).input(Input::File(plain.clone())).run()?.succeeded()?.stdout;
     let packed_file = directory.join("plain.gz");

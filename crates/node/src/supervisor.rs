@@ -13,6 +13,7 @@ use maize_abi::control::{Kind, Message};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal, kill_process};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -57,8 +58,8 @@ pub fn run(options: &RunOptions, observe: &mut dyn FnMut(Event<'_>)) -> Result<R
     let mut launchers = HashMap::new();
     let hop_isas = options.hop.iter().flat_map(|plan| plan.isas.iter().copied());
     for isa in std::iter::once(options.isa).chain(hop_isas) {
-        if !launchers.contains_key(&isa) {
-            launchers.insert(isa, Launcher::new(&image, &options.program, isa, options.arguments.clone())?);
+        if let Entry::Vacant(place) = launchers.entry(isa) {
+            place.insert(Launcher::new(&image, &options.program, isa, options.arguments.clone())?);
         }
     }
     let host = Host::start(&launchers[&options.isa], false)?;
@@ -116,7 +117,7 @@ enum Phase {
     Starting,
     Ready,
     Asked(Request),
-    SourceGone(Request, Message),
+    SourceGone(Request, Box<Message>),
 }
 
 #[derive(Clone)]
@@ -272,7 +273,7 @@ impl Supervisor<'_> {
         while let Some(message) = self.current.receive() {
             match (message.kind(), self.next.take()) {
                 (Some(Kind::Departed), Some(Destination { host, phase: Phase::Asked(request) })) => {
-                    self.next = Some(Destination { host, phase: Phase::SourceGone(request, message) });
+                    self.next = Some(Destination { host, phase: Phase::SourceGone(request, Box::new(message)) });
                 }
                 (Some(Kind::Stayed), Some(Destination { host, phase: Phase::Asked(request) })) => {
                     let stay = Stay {

@@ -39,10 +39,10 @@ fn lower_call(module: Module, call: Value) {
         };
         let ty = byval.type_value();
         let stated = call.call_attribute(place, "align").map_or(0, |align| align.integer_value());
-        let alignment = stated.max(ty.alignment(module.raw())).max(8);
+        let alignment = stated.max(ty.alignment(module)).max(8);
         let copy = Builder::before(entry_point(call)).alloca(ty, alignment);
         let source_alignment = stated.max(1);
-        Builder::before(call).copy_memory(copy, alignment, argument, source_alignment, ty.size(module.raw()));
+        Builder::before(call).copy_memory(copy, alignment, argument, source_alignment, ty.size(module));
         call.set_operand(index as u32, copy);
         call.remove_call_attribute(place, "byval");
         // The callee now reads the caller's frame, which a tail call would have popped.

@@ -58,7 +58,8 @@ impl ControlFlow {
             changed = false;
             for block in 1..self.order.len() {
                 let known = self.predecessors[block].iter().copied().filter(|&before| dominators[before] != UNKNOWN);
-                let Some(common) = known.reduce(|left, right| intersect(&dominators, left, right)) else {
+                let Some(common) = known.reduce(|left, right| nearest_common_dominator(&dominators, left, right))
+                else {
                     continue;
                 };
                 if dominators[block] != common {
@@ -119,7 +120,8 @@ fn reverse_postorder(function: Function) -> Vec<Block> {
     order
 }
 
-fn intersect(dominators: &[usize], mut left: usize, mut right: usize) -> usize {
+/// The closest block through which every way to either of two leads.
+pub fn nearest_common_dominator(dominators: &[usize], mut left: usize, mut right: usize) -> usize {
     while left != right {
         while left > right {
             left = dominators[left];

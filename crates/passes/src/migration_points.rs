@@ -7,13 +7,13 @@
 //! br (%flag != 0), slow, on ; slow: call void @__maize_poll_slow() ; br on
 //! ```
 //!
-//! Points stand at the header of every loop that is not provably short and has no computed goto in its way, and at the entry of
-//! functions that call themselves, directly or through others of the module.
+//! Points stand at the header of every loop that is not provably short and has no computed goto in its way, and before calls by
+//! which functions call themselves, directly or through others of the module.
 
 use crate::computed_goto;
-use crate::control_flow::{ControlFlow, Loop, dominates};
+use crate::control_flow::{ControlFlow, Loop, dominates, nearest_common_dominator};
 use crate::error::PassError;
-use crate::ir::{Block, Builder, Function, IntPredicate, Module, Opcode, Type, Value};
+use crate::ir::{Builder, Function, IntPredicate, Module, Opcode, Type, Value};
 use maize_abi::symbols::{POLL_FLAG, POLL_SLOW};
 use std::collections::{HashMap, HashSet};
 
@@ -25,17 +25,16 @@ const SHORT_LOOP_INSTRUCTIONS: u64 = 20_000;
 /// # Errors
 /// None today; the signature is that of every pass.
 pub fn run(module: Module, known: &HashSet<String>) -> Result<(), PassError> {
-    let recursive = recursive_functions(module);
+    let calls = CallGraph::of(module);
     for function in module.definitions() {
         if known.contains(&function.name()) {
             continue;
         }
-        let mut places: Vec<Value> =
-            loop_headers(function).into_iter().filter_map(Block::first_insertion_point).collect();
-        if recursive.contains(&function) {
-            places.extend(function.entry().first_insertion_point());
-        }
-        for place in places {
+        let flow = ControlFlow::of(function);
+        let headers = loop_headers(&flow);
+        let recursion = recursion_point(&flow, &headers, &calls.recursive_calls(function));
+        let loops = headers.into_iter().filter_map(|header| flow.order[header].first_insertion_point());
+        for place in loops.chain(recursion).collect::<Vec<Value>>() {
             insert_point(module, place);
         }
     }
@@ -74,22 +73,36 @@ fn insert_point(module: Module, place: Value) {
     builder.branch(rest);
 }
 
-/// The headers at which points are needed.
-fn loop_headers(function: Function) -> Vec<Block> {
-    let flow = ControlFlow::of(function);
+/// Where to look before recursive calls, unless each of them comes after some loop's point in any case: in the block through which
+/// all of them are reached, so that activations that call nothing need not look.
+fn recursion_point(flow: &ControlFlow, headers: &[usize], calls: &[Value]) -> Option<Value> {
+    let dominators = flow.immediate_dominators();
+    let uncovered: Vec<(Value, usize)> = calls
+        .iter()
+        .filter_map(|&call| Some((call, *flow.position.get(&call.block())?)))
+        .filter(|&(_, block)| !headers.iter().any(|&header| dominates(&dominators, header, block)))
+        .collect();
+    let blocks = uncovered.iter().map(|&(_, block)| block);
+    let common = blocks.reduce(|left, right| nearest_common_dominator(&dominators, left, right))?;
+    let first = uncovered.iter().find(|&&(_, block)| block == common).map(|&(call, _)| call);
+    first.or_else(|| flow.order[common].terminator())
+}
+
+/// Positions of the headers at which points are needed.
+fn loop_headers(flow: &ControlFlow) -> Vec<usize> {
     let loops = flow.loops();
     let mut work: HashMap<usize, u64> = HashMap::new();
     let mut headers = Vec::new();
     // Inner loops come after the loops around them.
     for (index, this) in loops.iter().enumerate().rev() {
-        if passes_dispatch(&flow, this) {
+        if passes_dispatch(flow, this) {
             continue;
         }
-        match instructions_of_loop(&flow, &loops, index, &work) {
+        match instructions_of_loop(flow, &loops, index, &work) {
             Some(instructions) if instructions <= SHORT_LOOP_INSTRUCTIONS => {
                 work.insert(this.header, instructions);
             }
-            _ => headers.push(flow.order[this.header]),
+            _ => headers.push(this.header),
         }
     }
     headers
@@ -171,30 +184,41 @@ fn constant_trip_count(flow: &ControlFlow, this: &Loop) -> Option<u64> {
     })
 }
 
-/// Functions on a cycle of direct calls within the module.
-fn recursive_functions(module: Module) -> HashSet<Function> {
-    let definitions = module.definitions();
-    let callees: HashMap<Function, Vec<Function>> = definitions
-        .iter()
-        .map(|&function| {
-            let calls = function.instructions().into_iter().filter(|instruction| instruction.is_call_site());
-            let called = calls.filter_map(|call| call.callee().as_function()).filter(|callee| !callee.is_declaration());
-            (function, called.collect())
-        })
-        .collect();
-    definitions.into_iter().filter(|&function| reaches(&callees, function)).collect()
+/// Direct calls within the module.
+struct CallGraph {
+    callees: HashMap<Function, Vec<Function>>,
 }
 
-fn reaches(callees: &HashMap<Function, Vec<Function>>, target: Function) -> bool {
-    let mut seen = HashSet::new();
-    let mut work = callees[&target].clone();
-    while let Some(function) = work.pop() {
-        if function == target {
-            return true;
-        }
-        if seen.insert(function) {
-            work.extend(&callees[&function]);
-        }
+impl CallGraph {
+    fn of(module: Module) -> CallGraph {
+        let called = |function: Function| direct_calls(function).map(|(_, callee)| callee).collect();
+        CallGraph { callees: module.definitions().into_iter().map(|function| (function, called(function))).collect() }
     }
-    false
+
+    /// The calls of a function from which it may be called again.
+    fn recursive_calls(&self, function: Function) -> Vec<Value> {
+        direct_calls(function).filter(|&(_, callee)| self.reaches(callee, function)).map(|(call, _)| call).collect()
+    }
+
+    fn reaches(&self, from: Function, target: Function) -> bool {
+        let mut seen = HashSet::from([from]);
+        let mut work = vec![from];
+        while let Some(function) = work.pop() {
+            if function == target {
+                return true;
+            }
+            work.extend(self.callees[&function].iter().filter(|&&callee| seen.insert(callee)));
+        }
+        false
+    }
+}
+
+/// Calls of functions that are defined in the module, with these.
+fn direct_calls(function: Function) -> impl Iterator<Item = (Value, Function)> {
+    function
+        .instructions()
+        .into_iter()
+        .filter(|instruction| instruction.is_call_site())
+        .filter_map(|call| Some((call, call.callee().as_function()?)))
+        .filter(|(_, callee)| !callee.is_declaration())
 }

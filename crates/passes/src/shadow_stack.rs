@@ -168,7 +168,7 @@ fn stack_pointer_slot(module: Module, builder: &Builder) -> Value {
 
 fn allocation_size(module: Module, alloca: Value) -> Option<u64> {
     let count = alloca.operand(0).as_constant_integer()?;
-    Some(alloca.allocated_type().size(module.raw()) * count)
+    Some(alloca.allocated_type().size(module) * count)
 }
 
 fn allocate_dynamically(module: Module, alloca: Value) {
@@ -179,7 +179,7 @@ fn allocate_dynamically(module: Module, alloca: Value) {
     let slot = stack_pointer_slot(module, &builder);
     let old = builder.load(pointer, slot, 8);
     let count = builder.integer_cast(alloca.operand(0), int64);
-    let bytes = builder.mul(count, int64.constant(alloca.allocated_type().size(module.raw())));
+    let bytes = builder.mul(count, int64.constant(alloca.allocated_type().size(module)));
     let lowered = builder.sub(builder.pointer_to_integer(old, int64), bytes);
     let alignment = alloca.alignment().max(STACK_ALIGNMENT);
     let aligned = builder.and(lowered, int64.constant(alignment.wrapping_neg()));

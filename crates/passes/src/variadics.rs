@@ -150,7 +150,7 @@ fn lower_call(module: Module, function: Function, call: Value) -> Result<(), Pas
             let place = builder.offset_by(area, slot.offset as i64);
             match slot.copied {
                 Some(aggregate) => {
-                    builder.copy_memory(place, 8, slot.argument, 1, aggregate.size(module.raw()));
+                    builder.copy_memory(place, 8, slot.argument, 1, aggregate.size(module));
                 }
                 None => {
                     builder.store(slot.argument, place, 8);
@@ -175,11 +175,11 @@ fn lay_out(module: Module, call: Value, arguments: &[Value], first: usize) -> (V
         let ty = copied.unwrap_or(argument.ty());
         let alignment = match copied {
             Some(_) => call.call_attribute(place, "align").map_or(8, |align| align.integer_value()),
-            None => ty.alignment(module.raw()),
+            None => ty.alignment(module),
         };
         offset = offset.next_multiple_of(alignment.max(8));
         slots.push(Slot { argument, copied, offset });
-        offset += ty.size(module.raw()).next_multiple_of(8);
+        offset += ty.size(module).next_multiple_of(8);
     }
     (slots, offset)
 }

@@ -16,7 +16,7 @@ pub fn count(module: Module, ty: Type) -> u64 {
         Kind::LLVMStructTypeKind | Kind::LLVMArrayTypeKind => {
             (0..ty.element_count()).map(|index| count(module, ty.element(index))).sum()
         }
-        _ => ty.bits(module.raw()).div_ceil(64).max(1),
+        _ => ty.bits(module).div_ceil(64).max(1),
     }
 }
 
@@ -34,7 +34,7 @@ pub fn split(module: Module, builder: &Builder, value: Value, words: &mut Vec<Va
         Kind::LLVMFloatTypeKind | Kind::LLVMDoubleTypeKind => words.push(value),
         Kind::LLVMPointerTypeKind => words.push(builder.pointer_to_integer(value, int64)),
         _ => {
-            let bits = ty.bits(module.raw());
+            let bits = ty.bits(module);
             let integer = as_integer(module, builder, value, bits);
             if bits <= 64 {
                 // Narrower numbers are not legal types; back ends would keep them in memory instead.
@@ -66,7 +66,7 @@ pub fn load(module: Module, builder: &Builder, ty: Type, address: Value) -> Valu
             builder.load(ty, address, WORD)
         }
         _ => {
-            let bits = ty.bits(module.raw());
+            let bits = ty.bits(module);
             let width = if bits <= 32 { 32 } else { bits.next_multiple_of(64) };
             let integer = builder.load(Type::integer(context, width as u32), address, WORD);
             from_integer(module, builder, builder.integer_cast(integer, Type::integer(context, bits as u32)), ty)

@@ -13,7 +13,7 @@ const LINKER: &str = "ld.lld-22";
 /// Links x86-64 and returns the trace of what was loaded.
 pub fn link_native(inputs: &Inputs, options: &LinkOptions, work: &Path, output: &Path) -> Result<String, LinkError> {
     let path = work.join("x86_64.ld");
-    write(&path, &script::native(&inputs.thread_locals))?;
+    write(&path, script::native(&inputs.thread_locals))?;
     let mut command = command("elf_x86_64", &path, output);
     command.arg("--trace").args(&options.linker_arguments).args(&inputs.arguments);
     // Sections are laid out alike for every ISA, so none may be dropped for one only.

@@ -1,6 +1,7 @@
 //! Attributes of functions and call sites.
 
 use super::function::Function;
+use super::module::Context;
 use super::value::Value;
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::prelude::*;
@@ -41,20 +42,20 @@ fn kind(name: &str) -> u32 {
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Attribute {
     /// An enum attribute such as `cold`, with value 0.
-    pub fn new(context: LLVMContextRef, name: &str) -> Attribute {
-        Attribute(unsafe { LLVMCreateEnumAttribute(context, kind(name), 0) })
+    pub fn new(context: Context, name: &str) -> Attribute {
+        Attribute(unsafe { LLVMCreateEnumAttribute(context.0, kind(name), 0) })
     }
 
     /// An integer attribute such as `memory`, `uwtable`.
-    pub fn with_value(context: LLVMContextRef, name: &str, value: u64) -> Attribute {
-        Attribute(unsafe { LLVMCreateEnumAttribute(context, kind(name), value) })
+    pub fn with_value(context: Context, name: &str, value: u64) -> Attribute {
+        Attribute(unsafe { LLVMCreateEnumAttribute(context.0, kind(name), value) })
     }
 
     /// A string attribute.
-    pub fn string(context: LLVMContextRef, name: &str, value: &str) -> Attribute {
+    pub fn string(context: Context, name: &str, value: &str) -> Attribute {
         Attribute(unsafe {
             let (name_length, value_length) = (name.len() as u32, value.len() as u32);
-            LLVMCreateStringAttribute(context, name.as_ptr().cast(), name_length, value.as_ptr().cast(), value_length)
+            LLVMCreateStringAttribute(context.0, name.as_ptr().cast(), name_length, value.as_ptr().cast(), value_length)
         })
     }
 

@@ -2,6 +2,7 @@
 
 use super::IntPredicate;
 use super::function::Block;
+use super::module::Context;
 use super::types::Type;
 use super::value::Value;
 use inkwell::llvm_sys::core::*;
@@ -17,8 +18,8 @@ const NO_NAME: *const std::ffi::c_char = c"".as_ptr();
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Builder {
     /// A builder that is not positioned yet.
-    pub fn new(context: LLVMContextRef) -> Builder {
-        Builder(unsafe { LLVMCreateBuilderInContext(context) })
+    pub fn new(context: Context) -> Builder {
+        Builder(unsafe { LLVMCreateBuilderInContext(context.0) })
     }
 
     /// A builder that inserts before `instruction` and takes over its debug location.

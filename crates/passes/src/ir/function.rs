@@ -1,5 +1,6 @@
 //! Functions and basic blocks.
 
+use super::module::Context;
 use super::types::Type;
 use super::value::Value;
 use super::{Linkage, Opcode};
@@ -28,8 +29,8 @@ impl Function {
     }
 
     /// The context everything of this function belongs to.
-    pub fn context(self) -> LLVMContextRef {
-        unsafe { LLVMGetValueContext(self.0) }
+    pub fn context(self) -> Context {
+        Context(unsafe { LLVMGetValueContext(self.0) })
     }
 
     /// The function's type.
@@ -84,7 +85,7 @@ impl Function {
     /// Adds an empty block at the end.
     pub fn append_block(self, name: &str) -> Block {
         let name = super::c_string(name);
-        Block(unsafe { LLVMAppendBasicBlockInContext(self.context(), self.0, name.as_ptr()) })
+        Block(unsafe { LLVMAppendBasicBlockInContext(self.context().0, self.0, name.as_ptr()) })
     }
 
     /// The personality routine.
@@ -213,7 +214,7 @@ impl Block {
     /// Adds an empty block before this one.
     pub fn insert_block_before(self, name: &str) -> Block {
         let name = super::c_string(name);
-        Block(unsafe { LLVMInsertBasicBlockInContext(self.function().context(), self.0, name.as_ptr()) })
+        Block(unsafe { LLVMInsertBasicBlockInContext(self.function().context().0, self.0, name.as_ptr()) })
     }
 
     /// Moves everything up to and including `last` into a new block before this one, to which all

@@ -20,7 +20,7 @@ pub use builder::Builder;
 pub use clone::clone_into;
 pub use function::{Block, Function};
 pub use inkwell::llvm_sys::{LLVMIntPredicate as IntPredicate, LLVMLinkage as Linkage, LLVMOpcode as Opcode};
-pub use module::Module;
+pub use module::{Context, Module};
 pub use types::Type;
 pub use value::Value;
 

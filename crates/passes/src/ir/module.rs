@@ -13,6 +13,10 @@ use inkwell::llvm_sys::prelude::*;
 use inkwell::llvm_sys::transforms::pass_builder as passes;
 use std::ffi::CStr;
 
+/// The LLVM context that a module's types and constants belong to.
+#[derive(Clone, Copy)]
+pub struct Context(pub(super) LLVMContextRef);
+
 /// A module. It does not own the LLVM module: [`inkwell::module::Module`] does.
 #[derive(Clone, Copy)]
 pub struct Module(LLVMModuleRef);
@@ -31,8 +35,8 @@ impl Module {
     }
 
     /// The context everything of this module belongs to.
-    pub fn context(self) -> LLVMContextRef {
-        unsafe { LLVMGetModuleContext(self.0) }
+    pub fn context(self) -> Context {
+        Context(unsafe { LLVMGetModuleContext(self.0) })
     }
 
     /// All functions, declared and defined.

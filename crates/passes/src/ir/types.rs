@@ -1,5 +1,6 @@
 //! IR types.
 
+use super::module::{Context, Module};
 use super::value::Value;
 use inkwell::llvm_sys::LLVMTypeKind;
 use inkwell::llvm_sys::core::*;
@@ -16,18 +17,18 @@ pub struct Type(pub(super) LLVMTypeRef);
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Type {
     /// `ptr` (address space 0).
-    pub fn pointer(context: LLVMContextRef) -> Type {
-        Type(unsafe { LLVMPointerTypeInContext(context, 0) })
+    pub fn pointer(context: Context) -> Type {
+        Type(unsafe { LLVMPointerTypeInContext(context.0, 0) })
     }
 
     /// `iN`.
-    pub fn integer(context: LLVMContextRef, bits: u32) -> Type {
-        Type(unsafe { LLVMIntTypeInContext(context, bits) })
+    pub fn integer(context: Context, bits: u32) -> Type {
+        Type(unsafe { LLVMIntTypeInContext(context.0, bits) })
     }
 
     /// `void`.
-    pub fn void(context: LLVMContextRef) -> Type {
-        Type(unsafe { LLVMVoidTypeInContext(context) })
+    pub fn void(context: Context) -> Type {
+        Type(unsafe { LLVMVoidTypeInContext(context.0) })
     }
 
     /// `[count x element]`.
@@ -36,9 +37,9 @@ impl Type {
     }
 
     /// `{ fields... }`, literal and not packed.
-    pub fn structure(context: LLVMContextRef, fields: &[Type]) -> Type {
+    pub fn structure(context: Context, fields: &[Type]) -> Type {
         let mut raw: Vec<LLVMTypeRef> = fields.iter().map(|field| field.0).collect();
-        Type(unsafe { LLVMStructTypeInContext(context, raw.as_mut_ptr(), raw.len() as u32, 0) })
+        Type(unsafe { LLVMStructTypeInContext(context.0, raw.as_mut_ptr(), raw.len() as u32, 0) })
     }
 
     /// A function type without variadic arguments.
@@ -102,7 +103,7 @@ impl Type {
     }
 
     /// For a vector of pointers, the vector of 64-bit integers as long; `None` for other types.
-    pub fn vector_of_integers(self, context: LLVMContextRef) -> Option<Type> {
+    pub fn vector_of_integers(self, context: Context) -> Option<Type> {
         unsafe {
             let of_pointers = self.kind() == LLVMTypeKind::LLVMVectorTypeKind
                 && Type(LLVMGetElementType(self.0)).kind() == LLVMTypeKind::LLVMPointerTypeKind;
@@ -111,18 +112,18 @@ impl Type {
     }
 
     /// Width of a value, bits, under the module's data layout.
-    pub fn bits(self, module: LLVMModuleRef) -> u64 {
-        unsafe { LLVMSizeOfTypeInBits(LLVMGetModuleDataLayout(module), self.0) }
+    pub fn bits(self, module: Module) -> u64 {
+        unsafe { LLVMSizeOfTypeInBits(LLVMGetModuleDataLayout(module.raw()), self.0) }
     }
 
     /// Size in memory, bytes, under the module's data layout.
-    pub fn size(self, module: LLVMModuleRef) -> u64 {
-        unsafe { LLVMABISizeOfType(LLVMGetModuleDataLayout(module), self.0) }
+    pub fn size(self, module: Module) -> u64 {
+        unsafe { LLVMABISizeOfType(LLVMGetModuleDataLayout(module.raw()), self.0) }
     }
 
     /// ABI alignment, bytes, under the module's data layout.
-    pub fn alignment(self, module: LLVMModuleRef) -> u64 {
-        u64::from(unsafe { LLVMABIAlignmentOfType(LLVMGetModuleDataLayout(module), self.0) })
+    pub fn alignment(self, module: Module) -> u64 {
+        u64::from(unsafe { LLVMABIAlignmentOfType(LLVMGetModuleDataLayout(module.raw()), self.0) })
     }
 
     /// Whether values of this type can be stored to memory (not labels, tokens, metadata).
