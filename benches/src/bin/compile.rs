@@ -1,6 +1,6 @@
 //! How long Lua takes to compile and link for three ISAs, against clang for one.
 //!
-//! compile [ROUNDS]: so many pairs of builds (5), each from a clean tree, one file at a time.
+//! `compile [ROUNDS]`: so many pairs of builds (5), each from a clean tree, one file at a time.
 
 use anyhow::{Context, Result};
 use maize_benches::{Builds, paired};

@@ -1,7 +1,7 @@
 //! What being able to move costs a program that does not: `maize cc -O3` against `clang-22 -O3` with the same musl, on
 //! x86-64, as ordinary executables.
 //!
-//! fastpath [ROUNDS [NAME ...]]: so many pairs of runs (15) of the programs whose names contain one of these.
+//! `fastpath [ROUNDS [NAME ...]]`: so many pairs of runs (15) of the programs whose names contain one of these.
 
 use anyhow::{Context, Result, ensure};
 use maize_benches::{Builds, cpu_time, geometric_mean, paired};

@@ -1,6 +1,6 @@
 //! What a move costs, by the number of activations: between two x86-64 processes, so that no emulator is measured.
 //!
-//! moves [ROUNDS]: so many runs (5) for each depth.
+//! `moves [ROUNDS]`: so many runs (5) for each depth.
 
 use anyhow::{Context, Result};
 use maize_benches::median;

@@ -1,4 +1,4 @@
-/* features [NAME ...]: runs the named features, or all. */
+/* features [NAME ...]: runs the named features in the order given, or all. */
 #include "features.h"
 #include <stdio.h>
 #include <string.h>
@@ -16,29 +16,26 @@ static const struct {
     {"variadics", variadics},       {"vectors", vectors},
 };
 
-static int wanted(const char *name, int count, char **names)
+static void run(size_t index)
 {
-    if (count == 0)
-        return 1;
-    for (int i = 0; i < count; i++)
-        if (strcmp(names[i], name) == 0)
-            return 1;
-    return 0;
+    printf("== %s\n", features[index].name);
+    features[index].run();
 }
 
 int main(int argc, char **argv)
 {
-    int found = 0;
-    for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
-        if (wanted(features[i].name, argc - 1, argv + 1)) {
-            printf("== %s\n", features[i].name);
-            features[i].run();
-            found++;
+    size_t count = sizeof features / sizeof *features;
+    for (size_t i = 0; argc == 1 && i < count; i++)
+        run(i);
+    for (int argument = 1; argument < argc; argument++) {
+        size_t i = 0;
+        while (i < count && strcmp(features[i].name, argv[argument]) != 0)
+            i++;
+        if (i == count) {
+            fprintf(stderr, "%s: unknown feature %s\n", argv[0], argv[argument]);
+            return 2;
         }
-    }
-    if (argc > 1 && found != argc - 1) {
-        fprintf(stderr, "%s: unknown feature\n", argv[0]);
-        return 2;
+        run(i);
     }
     return 0;
 }
