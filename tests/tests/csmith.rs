@@ -101,7 +101,10 @@ fn test_seed(seed: usize, root: &Path) -> Result<Option<usize>> {
     let directory = root.join(format!("seed-{seed}"));
     fs::create_dir_all(&directory)?;
     let source = directory.join("program.c");
-    let generated = Command::new("csmith").args(["--seed", &seed.to_string()]).output().context("running csmith")?;
+    // It leaves a file about the platform where it runs.
+    let mut csmith = Command::new("csmith");
+    let generated = csmith.current_dir(&directory).args(["--seed", &seed.to_string()]).output();
+    let generated = generated.context("running csmith")?;
     ensure!(generated.status.success(), "csmith: {}", generated.status);
     fs::write(&source, repeatable(&String::from_utf8(generated.stdout)?))?;
     let Some(native) = natively(&source, &directory)? else {

@@ -1,4 +1,4 @@
-//! Pass 6: computed goto becomes a switch over label numbers, which is a migration point as well.
+//! Pass 7: computed goto becomes a switch over label numbers, which is a migration point as well.
 //!
 //! The address of a label is code, which differs between ISAs, yet programs keep it in tables. Here
 //! each label of a function whose address is taken gets an even number, `blockaddress` becomes that number as a pointer, and

@@ -16,6 +16,7 @@ mod migrating;
 mod migration_points;
 pub mod pipeline;
 mod rematerialize;
+mod results;
 mod resume_clones;
 mod setjmp;
 mod shadow_stack;

@@ -1,4 +1,4 @@
-//! Pass 8: migration points, where a running thread looks whether it should move.
+//! Pass 9: migration points, where a running thread looks whether it should move.
 //!
 //! A point loads a flag and branches, all but never, to a call of the runtime:
 //!

@@ -6,8 +6,8 @@ use crate::ir::{Function, Linkage, Module, Place, Value};
 use crate::migrating::Migrating;
 use crate::shadow_stack::ShadowFrame;
 use crate::{
-    byval, computed_goto, inline_assembly, migration_points, rematerialize, resume_clones, setjmp, shadow_stack, sites,
-    thread_locals, unique_names, variadics,
+    byval, computed_goto, inline_assembly, migration_points, rematerialize, results, resume_clones, setjmp,
+    shadow_stack, sites, thread_locals, unique_names, variadics,
 };
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
@@ -123,6 +123,7 @@ pub enum Pass {
     // Before byval, which must not see the aggregates that variadics lays out.
     Variadics,
     Byval,
+    Results,
     UniqueNames,
     ThreadLocals,
     ComputedGoto,
@@ -139,10 +140,11 @@ pub enum Pass {
 
 impl Pass {
     /// Every pass in order.
-    pub const ALL: [Pass; 13] = [
+    pub const ALL: [Pass; 14] = [
         Pass::InlineAssembly,
         Pass::Variadics,
         Pass::Byval,
+        Pass::Results,
         Pass::UniqueNames,
         Pass::ThreadLocals,
         Pass::ComputedGoto,
@@ -161,6 +163,7 @@ impl Pass {
             Pass::InlineAssembly => "inline_assembly",
             Pass::Variadics => "variadics",
             Pass::Byval => "byval",
+            Pass::Results => "results",
             Pass::UniqueNames => "unique_names",
             Pass::ThreadLocals => "thread_locals",
             Pass::ComputedGoto => "computed_goto",
@@ -192,6 +195,7 @@ impl Pipeline<'_> {
             Pass::InlineAssembly => inline_assembly::run(module),
             Pass::Variadics => variadics::run(module),
             Pass::Byval => byval::run(module),
+            Pass::Results => results::run(module),
             Pass::UniqueNames => unique_names::run(module, &self.suffix),
             Pass::ThreadLocals => thread_locals::run(module),
             Pass::ComputedGoto => {

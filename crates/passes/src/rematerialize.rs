@@ -1,4 +1,4 @@
-//! Pass 10: addresses at a constant distance from another value are computed where they are used.
+//! Pass 11: addresses at a constant distance from another value are computed where they are used.
 //!
 //! Optimisation hoists such addresses out of loops as values of their own. Each would be saved and reloaded at every
 //! site it is live across, though the value it derives from is live there as well. The back ends

@@ -79,6 +79,7 @@ fn every_pass_does_what_its_golden_files_say() {
     for pass in [
         "variadics",
         "byval",
+        "results",
         "unique_names",
         "thread_locals",
         "computed_goto",

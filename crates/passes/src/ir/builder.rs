@@ -221,6 +221,11 @@ impl Builder {
         Value(unsafe { LLVMBuildIndirectBr(self.0, address.0, destinations) })
     }
 
+    /// `ret void`.
+    pub fn return_void(&self) -> Value {
+        Value(unsafe { LLVMBuildRetVoid(self.0) })
+    }
+
     /// `unreachable`.
     pub fn unreachable(&self) -> Value {
         Value(unsafe { LLVMBuildUnreachable(self.0) })

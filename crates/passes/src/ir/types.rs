@@ -102,6 +102,11 @@ impl Type {
         }
     }
 
+    /// Number of elements of a vector type.
+    pub fn vector_length(self) -> u64 {
+        u64::from(unsafe { LLVMGetVectorSize(self.0) })
+    }
+
     /// For a vector of pointers, the vector of 64-bit integers as long; `None` for other types.
     pub fn vector_of_integers(self, context: Context) -> Option<Type> {
         unsafe {
