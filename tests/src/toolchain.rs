@@ -53,15 +53,23 @@ impl Compiler {
         run(&mut command).map(drop)
     }
 
-    /// Builds one of the programs in `programs/`: a C file, or a directory of C files.
+    /// Builds one of the programs in `programs/`, a C file or a directory of C files, with optimisation.
     ///
     /// # Errors
     /// What the compiler printed.
     pub fn build_program(self, name: &str, directory: &Path) -> Result<PathBuf> {
+        self.build_program_at("-O2", name, directory)
+    }
+
+    /// As [`Compiler::build_program`], with this `-O` option.
+    ///
+    /// # Errors
+    /// What the compiler printed.
+    pub fn build_program_at(self, level: &str, name: &str, directory: &Path) -> Result<PathBuf> {
         let path = program_source(name);
         let sources = if path.is_dir() { c_files(&path)? } else { vec![path.with_extension("c")] };
-        let output = directory.join(format!("{name}-{}", self.name()));
-        self.build(&sources, &["-std=gnu11", "-D_GNU_SOURCE", "-O2"], &output)?;
+        let output = directory.join(format!("{name}-{}{level}", self.name()));
+        self.build(&sources, &["-std=gnu11", "-D_GNU_SOURCE", level], &output)?;
         Ok(output)
     }
 

@@ -50,6 +50,18 @@ fn every_feature_survives_moves_between_all_isas() -> Result<()> {
 }
 
 #[test]
+fn features_survive_moves_without_optimisation() -> Result<()> {
+    let built = BUILT.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
+    let directory = fresh_directory(env!("CARGO_TARGET_TMPDIR"), "features-O0")?;
+    let program = Compiler::Maize.build_program_at("-O0", "features", &directory)?;
+    for seed in 1..=2 {
+        let run = Run::new(&program).placed(Placement::hopping("15ms", Some(seed)));
+        run.run()?.printed(&built.expected)?.moved(10)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn each_feature_moves_by_itself() -> Result<()> {
     let built = BUILT.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
     let text = String::from_utf8(built.expected.clone())?;
