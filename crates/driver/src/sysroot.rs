@@ -194,18 +194,32 @@ fn build_parts(
     let root = sysroot.root();
     fs::create_dir_all(root).map_err(SysrootError::write(root))?;
     let _lock = stamp::lock(root)?;
+    remove_abandoned(root);
     let mut stamp = Stamp::read(root);
     for part in parts {
         if stamp.holds(part.name, &part.key) {
             continue;
         }
         progress(Progress::Step(part.title));
-        let work = tempfile::Builder::new().prefix(".build-").tempdir_in(root).map_err(SysrootError::write(root))?;
+        let work = tempfile::Builder::new().prefix(WORK_PREFIX).tempdir_in(root).map_err(SysrootError::write(root))?;
         (part.build)(&Build { sysroot, work: work.path(), options, progress })?;
         stamp.set(part.name, &part.key);
         stamp.write(root)?;
     }
     Ok(())
+}
+
+/// Name of a build's scratch directory, up to what makes it unique.
+const WORK_PREFIX: &str = ".build-";
+
+/// Removes what builds that were killed have left: who holds the lock knows that nobody else is building.
+fn remove_abandoned(root: &Path) {
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(WORK_PREFIX) {
+            // It takes room, but nothing depends on its absence.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// The versioned cache directory: `$XDG_CACHE_HOME/maize/VERSION` or `~/.cache/maize/VERSION`.
@@ -342,6 +356,7 @@ mod tests {
         }
         let directory = tempfile::tempdir().unwrap();
         let sysroot = Sysroot::at(directory.path());
+        fs::create_dir(directory.path().join(".build-abandoned")).unwrap();
         let options = BuildOptions::new(&NoCompiler);
         for (keys, expected) in [(["1", "1"], 2), (["1", "1"], 2), (["1", "2"], 3)] {
             let parts = [part("a", keys[0], count), part("b", keys[1], count)];
