@@ -52,10 +52,10 @@ pub enum Kind {
     Arrived = 18,
     /// Source to node: the program stays for the reason in `text` and runs on.
     Stayed = 19,
-    /// Source to destination: what follows, `[record address, thread pointer, regions, runs, descriptors, start time ns, memory bytes]`,
+    /// Source to destination: what follows, `[record address, thread pointer, regions, runs, start time ns, memory bytes]`,
     /// with the memory file as descriptor.
     State = 32,
-    /// Source to destination: descriptors, numbers in `values` (at most 8 to a message).
+    /// Source to destination: descriptors, numbers in `values` (at most 8 to a message). One without descriptors ends them.
     Descriptors = 33,
     /// Destination to source: everything is in place.
     Restored = 34,

@@ -9,12 +9,6 @@ use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 #[allow(non_upper_case_globals)]
 pub static __maize_poll_flag: AtomicI64 = AtomicI64::new(0);
 
-/// For the assembly: top of the runtime's own stack.
-#[unsafe(no_mangle)]
-#[unsafe(link_section = ".maize.local")]
-#[allow(non_upper_case_globals)]
-pub static __maize_runtime_stack_top: AtomicU64 = AtomicU64::new(0);
-
 /// The node has something to say on the control socket.
 #[unsafe(link_section = ".maize.local")]
 pub static ATTENTION: AtomicU32 = AtomicU32::new(0);

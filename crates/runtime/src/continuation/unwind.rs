@@ -69,11 +69,6 @@ impl SiteTable {
         Some(Frame { site, caller })
     }
 
-    /// Number of words a record of this site holds.
-    pub fn value_count(&self, site: &Site) -> u64 {
-        self.words.get(site.locations as usize).copied().unwrap_or(0).into()
-    }
-
     /// The words live at a site, from the frame that is suspended there; ends early, which it never should, at
     /// a location this ISA does not have.
     pub fn values<'a>(&self, site: &Site, context: &'a Context) -> impl Iterator<Item = u64> + use<'a> {

@@ -253,18 +253,6 @@ FUNCTION(__maize_jump_in_place)
 	br x1
 END(__maize_jump_in_place)
 
-/* noreturn void (function, argument) */
-FUNCTION(__maize_run_on_runtime_stack)
-	adrp x9, __maize_runtime_stack_top
-	ldr x9, [x9, :lo12:__maize_runtime_stack_top]
-	mov sp, x9
-	mov x29, xzr
-	mov x9, x0
-	mov x0, x1
-	blr x9
-	udf #0
-END(__maize_run_on_runtime_stack)
-
 .macro kernel_arguments
 	mov x8, x0
 	mov x0, x1

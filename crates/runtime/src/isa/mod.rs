@@ -67,7 +67,6 @@ unsafe extern "C" {
     fn __maize_isa_page() -> *const Page;
     fn __maize_enter_resumed(stack_top: u64, function: u64, argument: u64) -> !;
     fn __maize_jump_in_place(context: *const Context, function: u64, argument: u64) -> !;
-    fn __maize_run_on_runtime_stack(function: unsafe extern "C" fn(*mut u8) -> !, argument: *mut u8) -> !;
     fn __maize_raw_syscall(number: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64, a6: u64) -> i64;
     fn __maize_interruptible_syscall(
         number: u64,
@@ -131,15 +130,6 @@ pub unsafe fn enter_resumed(stack_top: u64, function: u64, argument: u64) -> ! {
 pub unsafe fn jump_in_place(context: &Context, function: u64, argument: u64) -> ! {
     // SAFETY: by the contract above.
     unsafe { __maize_jump_in_place(context, function, argument) }
-}
-
-/// Goes on with `function(argument)` on the runtime's own stack; the thread's stack stays as it is.
-///
-/// # Safety
-/// Nothing on the runtime's stack is in use.
-pub unsafe fn run_on_runtime_stack(function: unsafe extern "C" fn(*mut u8) -> !, argument: *mut u8) -> ! {
-    // SAFETY: by the contract above.
-    unsafe { __maize_run_on_runtime_stack(function, argument) }
 }
 
 /// A system call of this ISA's kernel interface, by its own number.

@@ -267,17 +267,6 @@ FUNCTION(__maize_jump_in_place)
 	jr a1
 END(__maize_jump_in_place)
 
-/* noreturn void (function, argument) */
-FUNCTION(__maize_run_on_runtime_stack)
-	lui t0, %hi(__maize_runtime_stack_top)
-	ld sp, %lo(__maize_runtime_stack_top)(t0)
-	mv s0, zero
-	mv t0, a0
-	mv a0, a1
-	jalr t0
-	unimp
-END(__maize_run_on_runtime_stack)
-
 .macro kernel_arguments
 	mv a7, a0
 	mv a0, a1

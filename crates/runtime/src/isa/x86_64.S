@@ -242,16 +242,6 @@ FUNCTION(__maize_jump_in_place)
 	jmp *%rsi
 END(__maize_jump_in_place)
 
-/* noreturn void (function, argument) */
-FUNCTION(__maize_run_on_runtime_stack)
-	movq __maize_runtime_stack_top(%rip), %rsp
-	xorl %ebp, %ebp
-	movq %rdi, %rax
-	movq %rsi, %rdi
-	call *%rax
-	ud2
-END(__maize_run_on_runtime_stack)
-
 .macro kernel_arguments
 	movq %rdi, %rax
 	movq %rsi, %rdi

@@ -1,14 +1,13 @@
 //! The destination's side of a move.
 
 use super::channel::{self, close};
-use super::clock;
 use super::descriptors::Arrived;
 use super::memory_file::{self, Contents};
 use crate::continuation::resume::resume;
 use crate::memory::calls::KEPT_DESCRIPTORS;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
-use crate::{local, memory, process};
+use crate::{local, memory, process, time};
 use core::sync::atomic::{AtomicU64, Ordering};
 use maize_abi::control::{Kind, Message};
 
@@ -76,16 +75,14 @@ fn take_over(control: i64, transfer: i64) -> Result<State, &'static str> {
     let (Some(Kind::State), Some(&file)) = (received.message.kind(), received.descriptors().first()) else {
         return Err("the source does not follow the protocol");
     };
-    let [outermost, thread_pointer, regions, runs, descriptor_count, suspended, bytes, _] = received.message.values;
+    let [outermost, thread_pointer, regions, runs, suspended, bytes, ..] = received.message.values;
     let contents = Contents { file: file.into(), bytes, regions, runs };
 
     let table = memory::map_for_host(DESCRIPTOR_TABLE).ok_or("there is no memory for a list of descriptors")?;
     let entries = DESCRIPTOR_TABLE as usize / size_of::<(u64, i32)>();
     // SAFETY: the memory is fresh, and zeros are valid entries.
     let mut arrived = Arrived::new(unsafe { core::slice::from_raw_parts_mut(table as *mut (u64, i32), entries) });
-    while arrived.count() < descriptor_count {
-        arrived.take(&channel::receive(transfer, true).ok_or(gone)?)?;
-    }
+    while arrived.take(&channel::receive(transfer, true).ok_or(gone)?)? {}
     // SAFETY: this process has not used the portable range; all that is needed is on the stack.
     unsafe { memory_file::read(&contents, |index, _| arrived.of_region(index))? };
     close(contents.file);
@@ -109,7 +106,7 @@ fn run(transfer: i64, state: &State) -> ! {
         for signal in (1..=64).filter(|signal| pending & 1 << (signal - 1) != 0) {
             kernel::call(KILL, [process::identity::host_pid(), signal]);
         }
-        RESUMED.store(clock::now(), Ordering::Relaxed);
+        RESUMED.store(time::monotonic(), Ordering::Relaxed);
         resume(process::stack_top(), state.outermost)
     }
 }
@@ -121,7 +118,7 @@ extern "C" fn __maize_arrived() {
     if resumed == 0 {
         return;
     }
-    let now = clock::now();
+    let now = time::monotonic();
     let values = [now - resumed, now - SUSPENDED.load(Ordering::Relaxed), 0, 0, 0, 0, 0, 0];
     channel::send(local::CONTROL.load(Ordering::Relaxed), &Message::new(Kind::Arrived, values), &[]);
 }

@@ -2,14 +2,14 @@
 
 use super::channel::{self, close};
 use super::descriptors::{self, Sender};
-use super::{Interrupted, clock, mapped_files, memory_file};
+use super::{Interrupted, mapped_files, memory_file};
 use crate::continuation::capture::{Captured, NotNow, capture};
 use crate::continuation::resume::write_leaf;
 use crate::continuation::unwind::SiteTable;
 use crate::memory::map::{Kind as RegionKind, Region};
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
-use crate::{isa, memory, process};
+use crate::{isa, memory, process, time};
 use maize_abi::control::{Kind, Message};
 use maize_abi::layout::{RECORDS_END, RECORDS_START};
 use maize_abi::record::MAX_SIZE;
@@ -40,9 +40,9 @@ fn try_to_depart(
     control: i64,
     transfer: i64,
 ) -> Result<core::convert::Infallible, &'static str> {
-    let start = clock::now();
+    let start = time::monotonic();
     let captured = capture_thread(interrupted)?;
-    let capture_time = clock::now() - start;
+    let capture_time = time::monotonic() - start;
     process::depart();
     let contents = memory_file::write()?;
     let sent = send_state(&contents, &captured, start, transfer, &[control, transfer, contents.file]);
@@ -119,23 +119,8 @@ fn send_state(
     own: &[i64],
 ) -> Result<(), &'static str> {
     let gone = "the new process ended before it had taken it over";
-    let mut count = 0;
-    descriptors::each_open(own, |_| {
-        count += 1;
-        true
-    })?;
-    let is_file = |region: &Region| matches!(region.kind, RegionKind::PrivateFile | RegionKind::SharedFile);
-    let mapped = memory::map().regions().iter().filter(|region| is_file(region)).count() as u64;
-    let values = [
-        captured.outermost,
-        isa::thread_pointer(),
-        contents.regions,
-        contents.runs,
-        count + mapped,
-        start,
-        contents.bytes,
-        0,
-    ];
+    let values =
+        [captured.outermost, isa::thread_pointer(), contents.regions, contents.runs, start, contents.bytes, 0, 0];
     if !channel::send(transfer, &Message::new(Kind::State, values), &[contents.file as i32]) {
         return Err(gone);
     }
@@ -145,6 +130,7 @@ fn send_state(
         sent = sender.send_as_is(descriptor);
         sent
     })?;
+    let is_file = |region: &Region| matches!(region.kind, RegionKind::PrivateFile | RegionKind::SharedFile);
     for (index, region) in memory::map().regions().iter().enumerate().filter(|(_, region)| is_file(region)) {
         let file = mapped_files::open(region).ok_or("a file that it has mapped cannot be opened again")?;
         sent = sent && sender.send_for_region(index, file);
@@ -152,7 +138,7 @@ fn send_state(
         sent = sent && sender.flush();
         close(file);
     }
-    if sent && sender.flush() { Ok(()) } else { Err(gone) }
+    if sent && sender.finish() { Ok(()) } else { Err(gone) }
 }
 
 fn has_children() -> bool {

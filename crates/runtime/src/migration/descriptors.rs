@@ -84,6 +84,11 @@ impl Sender {
         self.count < MAX_DESCRIPTORS || self.flush()
     }
 
+    /// Sends what is left, and a message without descriptors, which ends them.
+    pub fn finish(&mut self) -> bool {
+        self.flush() && channel::send(self.transfer, &Message::new(Kind::Descriptors, [0; 8]), &[])
+    }
+
     /// Sends what is left.
     pub fn flush(&mut self) -> bool {
         let count = core::mem::take(&mut self.count);
@@ -104,11 +109,14 @@ impl<'a> Arrived<'a> {
         Arrived { entries, count: 0 }
     }
 
-    /// Takes in what a message brought.
+    /// Takes in what a message brought; whether more may follow.
     ///
     /// # Errors
     /// Why it cannot, for people.
-    pub fn take(&mut self, received: &channel::Received) -> Result<(), &'static str> {
+    pub fn take(&mut self, received: &channel::Received) -> Result<bool, &'static str> {
+        if received.message.kind() != Some(Kind::Descriptors) {
+            return Err("the source does not follow the protocol");
+        }
         for (&value, &descriptor) in received.message.values.iter().zip(received.descriptors()) {
             // Out of the way of the numbers that the program uses.
             // SAFETY: takes no pointers.
@@ -121,12 +129,7 @@ impl<'a> Arrived<'a> {
             *slot = (value, kept as i32);
             self.count += 1;
         }
-        Ok(())
-    }
-
-    /// How many have come in.
-    pub fn count(&self) -> u64 {
-        self.count as u64
+        Ok(!received.descriptors().is_empty())
     }
 
     /// The file of the region with this index, if it came; else -1.

@@ -5,7 +5,6 @@
 
 mod arrive;
 mod channel;
-mod clock;
 mod depart;
 mod descriptors;
 mod mapped_files;

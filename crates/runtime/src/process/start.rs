@@ -15,8 +15,6 @@ use core::sync::atomic::Ordering;
 use maize_abi::control::{DESCRIPTOR_VARIABLE, Kind, Message};
 use maize_abi::layout::thread::TLS_GAP;
 
-/// Bytes of the runtime's own stack.
-const RUNTIME_STACK_SIZE: u64 = 256 << 10;
 /// Bytes of the main thread's shadow stack if the stack's size is not limited.
 const UNLIMITED_STACK: u64 = 64 << 20;
 /// Least and most bytes of the main thread's shadow stack.
@@ -175,8 +173,6 @@ unsafe extern "C" fn __maize_start(initial_stack: *const u64) -> ! {
     if let Some(image) = initial.auxiliary(AT_SYSINFO_EHDR) {
         time::find_clock(image);
     }
-    let Some(stack) = memory::map_for_host(RUNTIME_STACK_SIZE) else { fatal("there is no memory for a stack") };
-    local::__maize_runtime_stack_top.store(stack + RUNTIME_STACK_SIZE, Ordering::Relaxed);
     if let Some(text) = initial.variable(DESCRIPTOR_VARIABLE) {
         take_control(text);
     }
