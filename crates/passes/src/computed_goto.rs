@@ -10,7 +10,7 @@
 
 use crate::error::PassError;
 use crate::ir::{Block, Builder, Function, Module, Opcode, Type, Value};
-use crate::migration_points::{poll_flag, poll_slow};
+use crate::poll::{poll_flag, poll_slow};
 use std::collections::{HashMap, HashSet};
 
 /// Metadata of a switch that is a dispatch.

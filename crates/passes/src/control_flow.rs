@@ -46,24 +46,23 @@ impl ControlFlow {
         ControlFlow { order, position, predecessors, successors }
     }
 
-    /// Immediate dominators by position; the entry dominates itself.
-    pub fn immediate_dominators(&self) -> Vec<usize> {
+    /// The dominators of every block.
+    pub fn dominators(&self) -> Dominators {
         const UNKNOWN: usize = usize::MAX;
-        let mut dominators = vec![UNKNOWN; self.order.len()];
-        if let Some(entry) = dominators.first_mut() {
+        let mut dominators = Dominators(vec![UNKNOWN; self.order.len()]);
+        if let Some(entry) = dominators.0.first_mut() {
             *entry = 0;
         }
         let mut changed = true;
         while changed {
             changed = false;
             for block in 1..self.order.len() {
-                let known = self.predecessors[block].iter().copied().filter(|&before| dominators[before] != UNKNOWN);
-                let Some(common) = known.reduce(|left, right| nearest_common_dominator(&dominators, left, right))
-                else {
+                let known = self.predecessors[block].iter().copied().filter(|&before| dominators.0[before] != UNKNOWN);
+                let Some(common) = known.reduce(|left, right| dominators.nearest_common(left, right)) else {
                     continue;
                 };
-                if dominators[block] != common {
-                    dominators[block] = common;
+                if dominators.0[block] != common {
+                    dominators.0[block] = common;
                     changed = true;
                 }
             }
@@ -72,8 +71,7 @@ impl ControlFlow {
     }
 
     /// All loops, one per header, in reverse postorder of their headers (outer before inner).
-    pub fn loops(&self) -> Vec<Loop> {
-        let dominators = self.immediate_dominators();
+    pub fn loops(&self, dominators: &Dominators) -> Vec<Loop> {
         let mut loops = Vec::new();
         for header in 0..self.order.len() {
             // In reverse postorder exactly the retreating edges go backwards.
@@ -82,7 +80,7 @@ impl ControlFlow {
             if latches.is_empty() {
                 continue;
             }
-            let natural = latches.iter().all(|&latch| dominates(&dominators, header, latch));
+            let natural = latches.iter().all(|&latch| dominators.dominates(header, latch));
             let blocks = if natural { self.natural_loop(header, &latches) } else { HashSet::from([header]) };
             loops.push(Loop { header, blocks, latches, natural });
         }
@@ -120,23 +118,28 @@ fn reverse_postorder(function: Function) -> Vec<Block> {
     order
 }
 
-/// The closest block through which every way to either of two leads.
-pub fn nearest_common_dominator(dominators: &[usize], mut left: usize, mut right: usize) -> usize {
-    while left != right {
-        while left > right {
-            left = dominators[left];
-        }
-        while right > left {
-            right = dominators[right];
-        }
-    }
-    left
-}
+/// The immediate dominator of each block, by position; the entry dominates itself.
+pub struct Dominators(Vec<usize>);
 
-/// Whether every way to `block` leads through `dominator`, by immediate dominators.
-pub fn dominates(dominators: &[usize], dominator: usize, mut block: usize) -> bool {
-    while block > dominator {
-        block = dominators[block];
+impl Dominators {
+    /// The closest block through which every way to either of two leads.
+    pub fn nearest_common(&self, mut left: usize, mut right: usize) -> usize {
+        while left != right {
+            while left > right {
+                left = self.0[left];
+            }
+            while right > left {
+                right = self.0[right];
+            }
+        }
+        left
     }
-    block == dominator
+
+    /// Whether every way to `block` leads through `dominator`.
+    pub fn dominates(&self, dominator: usize, mut block: usize) -> bool {
+        while block > dominator {
+            block = self.0[block];
+        }
+        block == dominator
+    }
 }

@@ -10,11 +10,11 @@
 //! Points stand at the header of every loop that is not provably short and has no computed goto in its way, and before calls by
 //! which functions call themselves, directly or through others of the module.
 
-use crate::computed_goto;
-use crate::control_flow::{ControlFlow, Loop, dominates, nearest_common_dominator};
+use crate::computed_goto::DISPATCH;
+use crate::control_flow::{ControlFlow, Dominators, Loop};
 use crate::error::PassError;
 use crate::ir::{Builder, Function, IntPredicate, Module, Opcode, Type, Value};
-use maize_abi::symbols::{POLL_FLAG, POLL_SLOW};
+use crate::poll::{poll_flag, poll_slow};
 use std::collections::{HashMap, HashSet};
 
 /// A loop that certainly ends within this many IR instructions (some microseconds) needs no point.
@@ -31,28 +31,15 @@ pub fn run(module: Module, known: &HashSet<String>) -> Result<(), PassError> {
             continue;
         }
         let flow = ControlFlow::of(function);
-        let headers = loop_headers(&flow);
-        let recursion = recursion_point(&flow, &headers, &calls.recursive_calls(function));
+        let dominators = flow.dominators();
+        let headers = loop_headers(&flow, &dominators);
+        let recursion = recursion_point(&flow, &dominators, &headers, &calls.recursive_calls(function));
         let loops = headers.into_iter().filter_map(|header| flow.order[header].first_insertion_point());
         for place in loops.chain(recursion).collect::<Vec<Value>>() {
             insert_point(module, place);
         }
     }
     Ok(())
-}
-
-/// The poll flag.
-pub fn poll_flag(module: Module) -> Value {
-    let flag = module.declare_variable(POLL_FLAG, Type::integer(module.context(), 64));
-    flag.set_hidden();
-    flag
-}
-
-/// A call of the slow path.
-pub fn poll_slow(module: Module, builder: &Builder) -> Value {
-    let ty = Type::function(Type::void(module.context()), &[]);
-    let function = module.declare_function(POLL_SLOW, ty);
-    builder.call(ty, function.value(), &[])
 }
 
 /// Splits the block before `place` and puts a point between the halves.
@@ -75,27 +62,26 @@ fn insert_point(module: Module, place: Value) {
 
 /// Where to look before recursive calls, unless each of them comes after some loop's point in any case: in the block through which
 /// all of them are reached, so that activations that call nothing need not look.
-fn recursion_point(flow: &ControlFlow, headers: &[usize], calls: &[Value]) -> Option<Value> {
-    let dominators = flow.immediate_dominators();
+fn recursion_point(flow: &ControlFlow, dominators: &Dominators, headers: &[usize], calls: &[Value]) -> Option<Value> {
     let uncovered: Vec<(Value, usize)> = calls
         .iter()
         .filter_map(|&call| Some((call, *flow.position.get(&call.block())?)))
-        .filter(|&(_, block)| !headers.iter().any(|&header| dominates(&dominators, header, block)))
+        .filter(|&(_, block)| !headers.iter().any(|&header| dominators.dominates(header, block)))
         .collect();
     let blocks = uncovered.iter().map(|&(_, block)| block);
-    let common = blocks.reduce(|left, right| nearest_common_dominator(&dominators, left, right))?;
+    let common = blocks.reduce(|left, right| dominators.nearest_common(left, right))?;
     let first = uncovered.iter().find(|&&(_, block)| block == common).map(|&(call, _)| call);
     first.or_else(|| flow.order[common].terminator())
 }
 
 /// Positions of the headers at which points are needed.
-fn loop_headers(flow: &ControlFlow) -> Vec<usize> {
-    let loops = flow.loops();
+fn loop_headers(flow: &ControlFlow, dominators: &Dominators) -> Vec<usize> {
+    let loops = flow.loops(dominators);
     let mut work: HashMap<usize, u64> = HashMap::new();
     let mut headers = Vec::new();
     // Inner loops come after the loops around them.
     for (index, this) in loops.iter().enumerate().rev() {
-        if passes_dispatch(flow, this) {
+        if passes_dispatch(flow, dominators, this) {
             continue;
         }
         match instructions_of_loop(flow, &loops, index, &work) {
@@ -109,17 +95,15 @@ fn loop_headers(flow: &ControlFlow) -> Vec<usize> {
 }
 
 /// Whether every iteration passes a computed goto, which is a migration point.
-fn passes_dispatch(flow: &ControlFlow, this: &Loop) -> bool {
-    let is_dispatch = |&block: &usize| {
-        flow.order[block].terminator().is_some_and(|terminator| terminator.has_mark(computed_goto::DISPATCH))
-    };
-    let dominators = flow.immediate_dominators();
+fn passes_dispatch(flow: &ControlFlow, dominators: &Dominators, this: &Loop) -> bool {
+    let is_dispatch =
+        |&block: &usize| flow.order[block].terminator().is_some_and(|terminator| terminator.has_mark(DISPATCH));
     this.natural
         && this
             .blocks
             .iter()
             .filter(|block| is_dispatch(block))
-            .any(|&dispatch| this.latches.iter().all(|&latch| dominates(&dominators, dispatch, latch)))
+            .any(|&dispatch| this.latches.iter().all(|&latch| dominators.dominates(dispatch, latch)))
 }
 
 /// An upper bound for the instructions the loop executes in all its iterations, if there is one.

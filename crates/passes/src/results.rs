@@ -7,6 +7,7 @@
 use crate::byval::entry_point;
 use crate::error::PassError;
 use crate::ir::{Builder, Function, Module, Opcode, Place, Type, Value};
+use crate::signature::{describe_call, replace_function};
 use inkwell::llvm_sys::LLVMTypeKind as Kind;
 
 /// Registers in which every ISA returns results.
@@ -52,43 +53,17 @@ fn scalars(module: Module, ty: Type) -> u64 {
 }
 
 fn lower_function(module: Module, function: Function) {
-    let name = function.name();
-    let old_type = function.function_type();
     let context = module.context();
     let mut parameters = vec![Type::pointer(context)];
-    parameters.extend(old_type.parameters());
-    function.value().set_name("");
-    let new = module.add_function(&name, Type::function(Type::void(context), &parameters));
-    new.set_calling_convention(function.calling_convention());
-    new.value().set_linkage(function.value().linkage());
-    new.copy_definition_properties(function);
-    for attribute in function.attributes(Place::Function) {
-        new.add_attribute(Place::Function, attribute);
-    }
-    for index in 0..old_type.parameters().len() as u32 {
-        for attribute in function.attributes(Place::Parameter(index)) {
-            new.add_attribute(Place::Parameter(index + 1), attribute);
-        }
-    }
+    parameters.extend(function.function_type().parameters());
+    let new = replace_function(module, function, Type::function(Type::void(context), &parameters), 1);
     UNTRUE_ATTRIBUTES.iter().for_each(|name| new.remove_attribute(Place::Function, name));
-    if !function.is_declaration() {
-        if let Some(personality) = function.personality() {
-            new.set_personality(personality);
-        }
-        new.take_body(function);
-        let parameters = new.parameters();
-        for (old, &replacement) in function.parameters().into_iter().zip(&parameters[1..]) {
-            old.replace_all_uses_with(replacement);
-        }
-        for instruction in new.instructions().into_iter().filter(|instruction| instruction.is(Opcode::LLVMRet)) {
-            let builder = Builder::before(instruction);
-            builder.store(instruction.operand(0), parameters[0], ALIGNMENT);
-            builder.return_void().copy_debug_location(instruction);
-            instruction.erase();
-        }
+    for instruction in new.instructions().into_iter().filter(|instruction| instruction.is(Opcode::LLVMRet)) {
+        let builder = Builder::before(instruction);
+        builder.store(instruction.operand(0), new.parameters()[0], ALIGNMENT);
+        builder.return_void().copy_debug_location(instruction);
+        instruction.erase();
     }
-    function.value().replace_all_uses_with(new.value());
-    function.delete();
 }
 
 fn lower_call(module: Module, call: Value) -> Result<(), PassError> {
@@ -109,15 +84,7 @@ fn lower_call(module: Module, call: Value) -> Result<(), PassError> {
     let builder = Builder::before(call);
     let new_type = Type::function(Type::void(module.context()), &parameters);
     let new = builder.call(new_type, call.callee(), &arguments);
-    new.set_calling_convention(call.calling_convention());
-    for attribute in call.call_attributes(Place::Function) {
-        new.add_call_attribute(Place::Function, attribute);
-    }
-    for index in 0..call.arguments().len() as u32 {
-        for attribute in call.call_attributes(Place::Parameter(index)) {
-            new.add_call_attribute(Place::Parameter(index + 1), attribute);
-        }
-    }
+    describe_call(new, call, call.arguments().len(), 1);
     UNTRUE_ATTRIBUTES.iter().for_each(|name| new.remove_call_attribute(Place::Function, name));
     new.copy_debug_location(call);
     call.replace_all_uses_with(builder.load(ty, slot, ALIGNMENT));

@@ -15,6 +15,7 @@ use crate::liveness::Liveness;
 use crate::migrating::Migrating;
 use crate::setjmp;
 use crate::shadow_stack::ShadowFrame;
+use crate::signature::describe_call;
 use crate::words::{self, WORD};
 use maize_abi::record;
 use maize_abi::symbols::SETJMP_SAVE;
@@ -141,13 +142,7 @@ fn renew(module: Module, call: Value, number: u32, live: &[(Value, u64)]) -> (Va
     let builder = Builder::before(call);
     let words = split_all(module, &builder, live);
     let new = builder.call_with_words(call.called_type(), call.callee(), &call.arguments(), &words);
-    new.set_calling_convention(call.calling_convention());
-    let parameters = call.arguments().len() as u32;
-    for place in [Place::Function, Place::Result].into_iter().chain((0..parameters).map(Place::Parameter)) {
-        for attribute in call.call_attributes(place) {
-            new.add_call_attribute(place, attribute);
-        }
-    }
+    describe_call(new, call, call.arguments().len(), 0);
     mark(module, new, number);
     new.copy_debug_location(call);
     call.replace_all_uses_with(new);

@@ -17,6 +17,7 @@
 use crate::byval::entry_point;
 use crate::error::PassError;
 use crate::ir::{Builder, Function, Module, Opcode, Place, Type, Value};
+use crate::signature::{describe_call, replace_function};
 use maize_abi::layout::DESCRIPTOR_BASE;
 
 /// `gp_offset` and `fp_offset` of a `va_list` whose register save areas are used up.
@@ -67,36 +68,16 @@ fn unsupported(function: Function, at: Value, what: &str) -> PassError {
 }
 
 fn lower_function(module: Module, function: Function) {
-    let name = function.name();
     let old_type = function.function_type();
-    let pointer = Type::pointer(module.context());
     let mut parameters = old_type.parameters();
     let fixed = parameters.len();
     if fixed > 0 || !function.is_declaration() {
-        parameters.push(pointer);
+        parameters.push(Type::pointer(module.context()));
     }
-    function.value().set_name("");
-    let new = module.add_function(&name, Type::function(old_type.result(), &parameters));
-    new.set_calling_convention(function.calling_convention());
-    new.value().set_linkage(function.value().linkage());
-    new.copy_definition_properties(function);
-    for place in [Place::Function, Place::Result].into_iter().chain((0..fixed as u32).map(Place::Parameter)) {
-        for attribute in function.attributes(place) {
-            new.add_attribute(place, attribute);
-        }
-    }
-    if !function.is_declaration() {
-        if let Some(personality) = function.personality() {
-            new.set_personality(personality);
-        }
-        new.take_body(function);
-        for (old, replacement) in function.parameters().into_iter().zip(new.parameters()) {
-            old.replace_all_uses_with(replacement);
-        }
+    let new = replace_function(module, function, Type::function(old_type.result(), &parameters), 0);
+    if !new.is_declaration() {
         lower_va_start(new, new.parameters()[fixed]);
     }
-    function.value().replace_all_uses_with(new.value());
-    function.delete();
 }
 
 fn lower_va_start(function: Function, arguments: Value) {
@@ -193,12 +174,7 @@ fn rebuild(call: Value, ty: Type, arguments: &[Value], kept: usize) -> Value {
     } else {
         builder.call(ty, call.callee(), arguments)
     };
-    new.set_calling_convention(call.calling_convention());
-    for place in [Place::Function, Place::Result].into_iter().chain((0..kept as u32).map(Place::Parameter)) {
-        for attribute in call.call_attributes(place) {
-            new.add_call_attribute(place, attribute);
-        }
-    }
+    describe_call(new, call, kept, 0);
     new.set_tail_call(call.is_tail_call());
     call.replace_all_uses_with(new);
     call.erase();

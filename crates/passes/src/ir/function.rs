@@ -1,9 +1,9 @@
 //! Functions and basic blocks.
 
+use super::Opcode;
 use super::module::Context;
 use super::types::Type;
 use super::value::Value;
-use super::{Linkage, Opcode};
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::prelude::*;
 
@@ -46,11 +46,6 @@ impl Function {
     /// Whether this is an intrinsic.
     pub fn is_intrinsic(self) -> bool {
         unsafe { LLVMGetIntrinsicID(self.0) != 0 }
-    }
-
-    /// Whether only this module can refer to the function by name.
-    pub fn is_internal(self) -> bool {
-        matches!(self.value().linkage(), Linkage::LLVMInternalLinkage | Linkage::LLVMPrivateLinkage)
     }
 
     /// The parameters.

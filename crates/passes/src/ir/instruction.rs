@@ -132,11 +132,6 @@ impl Value {
         unsafe { LLVMSetTailCall(self.0, i32::from(tail)) }
     }
 
-    /// Where an invoke goes on normally.
-    pub fn normal_destination(self) -> Block {
-        Block(unsafe { LLVMGetNormalDest(self.0) })
-    }
-
     /// The case values of a switch in the order of its successors (the first successor is the default).
     pub fn switch_cases(self) -> Vec<Value> {
         unsafe { (1..LLVMGetNumSuccessors(self.0)).map(|index| Value(LLVMGetSwitchCaseValue(self.0, index))).collect() }
@@ -217,11 +212,6 @@ impl Value {
 
     fn metadata_kind(value: Value, name: &str) -> u32 {
         unsafe { LLVMGetMDKindIDInContext(LLVMGetValueContext(value.0), name.as_ptr().cast(), name.len() as u32) }
-    }
-
-    /// Removes metadata of this kind, if present.
-    pub fn remove_metadata(self, name: &str) {
-        unsafe { LLVMSetMetadata(self.0, Self::metadata_kind(self, name), std::ptr::null_mut()) }
     }
 
     /// `file:line` of the instruction, if the module has debug information.

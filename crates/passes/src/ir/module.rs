@@ -83,11 +83,6 @@ impl Module {
         aliases
     }
 
-    /// Whether the module has indirect functions (ifuncs).
-    pub fn has_indirect_functions(self) -> bool {
-        unsafe { !LLVMGetFirstGlobalIFunc(self.0).is_null() }
-    }
-
     /// The function with this name.
     pub fn function(self, name: &str) -> Option<Function> {
         let function = unsafe { LLVMGetNamedFunction(self.0, c_string(name).as_ptr()) };

@@ -36,12 +36,6 @@ impl Type {
         Type(unsafe { LLVMArrayType2(element.0, count) })
     }
 
-    /// `{ fields... }`, literal and not packed.
-    pub fn structure(context: Context, fields: &[Type]) -> Type {
-        let mut raw: Vec<LLVMTypeRef> = fields.iter().map(|field| field.0).collect();
-        Type(unsafe { LLVMStructTypeInContext(context.0, raw.as_mut_ptr(), raw.len() as u32, 0) })
-    }
-
     /// A function type without variadic arguments.
     pub fn function(result: Type, parameters: &[Type]) -> Type {
         let mut raw: Vec<LLVMTypeRef> = parameters.iter().map(|parameter| parameter.0).collect();

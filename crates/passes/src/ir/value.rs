@@ -2,7 +2,7 @@
 
 use super::function::{Block, Function};
 use super::types::Type;
-use super::{Linkage, Opcode, c_string, llvm_bool};
+use super::{Linkage, c_string, llvm_bool};
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::prelude::*;
 use inkwell::llvm_sys::{LLVMThreadLocalMode, LLVMValueKind, LLVMVisibility};
@@ -60,27 +60,6 @@ impl Value {
         unsafe { !LLVMIsAInlineAsm(self.0).is_null() }
     }
 
-    /// Whether this is a global variable.
-    pub fn is_global_variable(self) -> bool {
-        unsafe { !LLVMIsAGlobalVariable(self.0).is_null() }
-    }
-
-    /// Whether this is a constant expression or aggregate that may refer to other constants.
-    pub fn is_constant_user(self) -> bool {
-        matches!(
-            unsafe { LLVMGetValueKind(self.0) },
-            LLVMValueKind::LLVMConstantExprValueKind
-                | LLVMValueKind::LLVMConstantArrayValueKind
-                | LLVMValueKind::LLVMConstantStructValueKind
-                | LLVMValueKind::LLVMConstantVectorValueKind
-        )
-    }
-
-    /// Whether this is a constant expression.
-    pub fn is_constant_expression(self) -> bool {
-        unsafe { LLVMGetValueKind(self.0) == LLVMValueKind::LLVMConstantExprValueKind }
-    }
-
     /// The function and block of a `blockaddress` constant.
     pub fn as_block_address(self) -> Option<(Function, Block)> {
         unsafe {
@@ -95,11 +74,6 @@ impl Value {
             let is_integer = LLVMGetValueKind(self.0) == LLVMValueKind::LLVMConstantIntValueKind;
             (is_integer && self.ty().integer_width() <= 64).then(|| LLVMConstIntGetZExtValue(self.0))
         }
-    }
-
-    /// The operation of a constant expression.
-    pub fn constant_opcode(self) -> Opcode {
-        unsafe { LLVMGetConstOpcode(self.0) }
     }
 
     /// The operands, in the order of the C API (a call's callee last).
@@ -207,11 +181,6 @@ impl Value {
     /// Makes a thread-local variable an ordinary one.
     pub fn clear_thread_local(self) {
         unsafe { LLVMSetThreadLocalMode(self.0, LLVMThreadLocalMode::LLVMNotThreadLocal) }
-    }
-
-    /// Whether a global is declared constant.
-    pub fn is_global_constant(self) -> bool {
-        unsafe { LLVMIsGlobalConstant(self.0) != 0 }
     }
 
     /// Marks a global variable constant or not.
