@@ -3,8 +3,10 @@
 //! stack maps, mapped read-only at [`crate::layout::DESCRIPTOR_BASE`].
 //!
 //! ```text
-//! Descriptor | Site[site_count], sorted by return address | words: shapes and location lists
+//! Descriptor | Site[site_count], sorted by return address | Point[point_count], sorted by address | words: shapes and location lists
 //! ```
+//!
+//! The points are the places that can be overwritten with a trap, to have the program stop at a migration point.
 //!
 //! Stepping out of a frame suspended at a site, with CFA as in DWARF 5 section 6.4:
 //! `cfa = reg[shape.cfa_register] + shape.cfa_offset`, each saved register is at `cfa + offset`,
@@ -13,7 +15,7 @@
 /// First bytes of a descriptor.
 pub const MAGIC: [u8; 8] = *b"MAIZEISA";
 /// Version of the descriptor and of the site table.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Found at [`crate::layout::DESCRIPTOR_BASE`] in every ISA's image.
 #[derive(Clone, Copy, Debug)]
@@ -33,11 +35,15 @@ pub struct Descriptor {
     pub sites: u64,
     /// Number of sites.
     pub site_count: u64,
+    /// Address of the first [`Point`].
+    pub points: u64,
+    /// Number of points.
+    pub point_count: u64,
     /// Address of the first word of shapes and location lists.
     pub words: u64,
     /// Number of these 32-bit words.
     pub word_count: u64,
-    /// Bytes of the descriptor, sites and words together.
+    /// Bytes of the descriptor and all that follows it.
     pub total_size: u64,
 }
 
@@ -55,6 +61,16 @@ pub struct Site {
     pub shape: u32,
     /// Index of the first word of its location list: the number of locations, then these (see [`location`]).
     pub locations: u32,
+}
+
+/// One place that can be overwritten with a trap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Point {
+    /// Address of what does nothing there.
+    pub address: u32,
+    /// Where the trap leads: the address of code that calls `__maize_point`, or 0 if the trap is to be taken for that call.
+    pub target: u32,
 }
 
 /// How one shape is laid out in 32-bit words:

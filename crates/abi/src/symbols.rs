@@ -5,10 +5,17 @@
 /// Defined by the runtime: `i64 (i64 number, i64 a1, ..., i64 a6)`, every system call of the libc.
 /// A migration point while it blocks.
 pub const SYSCALL: &str = "__maize_syscall";
-/// Defined by the runtime: `i64`, 1 when migration points must take their slow path, else 0. Node-local.
-pub const POLL_FLAG: &str = "__maize_poll_flag";
-/// Defined by the runtime: `void ()`, the slow path of a migration point.
-pub const POLL_SLOW: &str = "__maize_poll_slow";
+/// `i1 ()`: stands for whether the thread is wanted at a migration point. No such function exists; code generation puts
+/// something that can be overwritten with a trap in its place.
+pub const REQUESTED: &str = "__maize_requested";
+/// Defined by the runtime: `void ()`, where a thread goes that is wanted at a migration point. It preserves all registers.
+pub const POINT: &str = "__maize_point";
+/// Section of objects that lists migration points: pairs of 8-byte addresses, that of what can be overwritten, and where
+/// the trap then leads.
+pub const POINTS_SECTION: &str = ".maize.points";
+/// Set in the stack map's number of a site that is a migration point without a call: an instruction that does nothing, to be
+/// overwritten with a trap that is taken for a call of [`POINT`].
+pub const STANDS_IN_THE_WAY: u64 = 1 << 32;
 /// Defined by the runtime: `void (ptr jmp_buf, ptr record)`. Saves its caller's frame into the record, and
 /// where the frame is into the `jmp_buf`; returns once only (the second return is the record's resume clone).
 pub const SETJMP_SAVE: &str = "__maize_setjmp_save";

@@ -93,12 +93,14 @@ fn read(path: &Path) -> Result<Vec<u8>, LinkError> {
     fs::read(path).map_err(|source| LinkError::Read { path: path.to_owned(), source })
 }
 
-/// Drops what only the link needed: the site sections; and symbols, if so asked.
+/// Drops what only the link needed: sites and points; and symbols, if so asked.
 fn without_link_data(isa: Isa, executable: Vec<u8>, strip: bool, work: &Path) -> Result<Vec<u8>, LinkError> {
     let path = work.join(format!("{}.final", isa.name()));
     fs::write(&path, executable).map_err(|source| LinkError::Write { path: path.clone(), source })?;
     let mut command = Command::new("llvm-objcopy-22");
-    command.arg(format!("--remove-section={}", maize_image::object_file::SITES_SECTION));
+    for section in [maize_image::object_file::SITES_SECTION, maize_abi::symbols::POINTS_SECTION] {
+        command.arg(format!("--remove-section={section}"));
+    }
     if strip {
         command.arg("--strip-all");
     }

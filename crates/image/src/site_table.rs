@@ -2,13 +2,14 @@
 //!
 //! Shapes and location lists repeat: each is stored once.
 
-use crate::object_file::{FUNCTION_HEADER, SITES_SECTION};
+use crate::object_file::{FUNCTION_HEADER, SITES_SECTION, STANDS_IN_THE_WAY};
 use gimli::{
     BaseAddresses, CfaRule, CieOrFde, EhFrame, EndianSlice, LittleEndian, RegisterRule, UnwindContext, UnwindSection,
 };
 use maize_abi::Isa;
 use maize_abi::layout::DESCRIPTOR_BASE;
-use maize_abi::site_table::{Descriptor, MAGIC, Site, VERSION, location, shape};
+use maize_abi::site_table::{Descriptor, MAGIC, Point, Site, VERSION, location, shape};
+use maize_abi::symbols::POINTS_SECTION;
 use object::read::elf::ElfFile64;
 use object::{Object, ObjectSection};
 use std::collections::HashMap;
@@ -51,10 +52,12 @@ pub fn build(isa: Isa, executable: &[u8], text: Range<u64>) -> Result<Vec<u8>, S
         None => Ok((0, &[][..])),
     };
     let (_, sites) = section(SITES_SECTION)?;
+    let (_, points) = section(POINTS_SECTION)?;
     let (frame_address, frames) = section(".eh_frame")?;
     let raw = parse_sites(sites).ok_or_else(|| malformed(String::from("a site section is damaged")))?;
     let frames = Frames::new(frames, frame_address, text.start).map_err(|error| malformed(error.to_string()))?;
 
+    let mut points = parse_points(points).ok_or_else(|| malformed(String::from("the points section is damaged")))?;
     let mut words = Words::default();
     let mut table = Vec::with_capacity(raw.len());
     let mut unwind = UnwindContext::new();
@@ -69,9 +72,13 @@ pub fn build(isa: Isa, executable: &[u8], text: Range<u64>) -> Result<Vec<u8>, S
             shape: words.intern(shape),
             locations: words.intern(site.locations),
         });
+        if site.stands_in_the_way {
+            points.push(Point { address: narrow(site.return_address - nop_size(isa))?, target: 0 });
+        }
     }
     table.sort_by_key(|site| site.return_address);
-    Ok(serialize(isa, text, &table, &words.words))
+    points.sort_by_key(|point| point.address);
+    Ok(serialize(isa, text, &table, &points, &words.words))
 }
 
 /// A list of words, in which equal runs are stored once.
@@ -100,6 +107,8 @@ struct RawSite {
     number: u32,
     /// Count, then locations.
     locations: Vec<u32>,
+    /// Whether it is a migration point without a call.
+    stands_in_the_way: bool,
 }
 
 /// Takes the concatenated site sections apart; `None` if they are not whole.
@@ -116,7 +125,9 @@ fn parse_sites(mut bytes: &[u8]) -> Option<Vec<RawSite>> {
             .filter_map(|word| word.try_into().ok())
             .map(u32::from_le_bytes);
         for _ in 0..count {
-            let (offset, number, location_count) = (words.next()?, words.next()?, words.next()?);
+            let (offset, number, count) = (words.next()?, words.next()?, words.next()?);
+            let stands_in_the_way = count & STANDS_IN_THE_WAY != 0;
+            let location_count = count & !STANDS_IN_THE_WAY;
             let mut locations = vec![location_count];
             for _ in 0..location_count {
                 let word = words.next()?;
@@ -125,11 +136,28 @@ fn parse_sites(mut bytes: &[u8]) -> Option<Vec<RawSite>> {
                     locations.extend([words.next()?, words.next()?]);
                 }
             }
-            sites.push(RawSite { return_address: address + u64::from(offset), resume, number, locations });
+            let return_address = address + u64::from(offset);
+            sites.push(RawSite { return_address, resume, number, locations, stands_in_the_way });
         }
         bytes = bytes.get(size..)?;
     }
     Some(sites)
+}
+
+/// The points that inline assembly has listed, as pairs of addresses; `None` if they are not whole or above 4 GiB.
+fn parse_points(bytes: &[u8]) -> Option<Vec<Point>> {
+    let address = |bytes: &[u8]| u32::try_from(u64::from_le_bytes(bytes.try_into().ok()?)).ok();
+    let pairs = bytes.chunks(16);
+    pairs.map(|pair| Some(Point { address: address(pair.get(..8)?)?, target: address(pair.get(8..)?)? })).collect()
+}
+
+/// Bytes of the instruction that stands in the way at a point without a call.
+fn nop_size(isa: Isa) -> u64 {
+    match isa {
+        Isa::X86_64 => 1,
+        Isa::Aarch64 => 4,
+        Isa::Riscv64 => 2,
+    }
 }
 
 /// The frame descriptions of `.eh_frame`, by address.
@@ -240,17 +268,21 @@ fn encode(row: &gimli::UnwindTableRow<usize>, return_register: gimli::Register) 
     Ok(Shape { words, cfa_register: register.0, cfa_offset: offset, saves_return_address })
 }
 
-fn serialize(isa: Isa, text: Range<u64>, sites: &[Site], words: &[u32]) -> Vec<u8> {
+fn serialize(isa: Isa, text: Range<u64>, sites: &[Site], points: &[Point], words: &[u32]) -> Vec<u8> {
     let header = size_of::<Descriptor>();
     let site_bytes = size_of_val(sites).next_multiple_of(8);
-    let total = header + site_bytes + size_of_val(words);
+    let point_bytes = size_of_val(points);
+    let total = header + site_bytes + point_bytes + size_of_val(words);
     let mut bytes = Vec::with_capacity(total);
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
     bytes.extend_from_slice(&isa.number().to_le_bytes());
     let sites_at = DESCRIPTOR_BASE + header as u64;
-    let words_at = sites_at + site_bytes as u64;
-    let fields = [text.start, text.end, sites_at, sites.len() as u64, words_at, words.len() as u64, total as u64];
+    let points_at = sites_at + site_bytes as u64;
+    let words_at = points_at + point_bytes as u64;
+    let (site_count, point_count, word_count) = (sites.len() as u64, points.len() as u64, words.len() as u64);
+    let fields =
+        [text.start, text.end, sites_at, site_count, points_at, point_count, words_at, word_count, total as u64];
     for field in fields {
         bytes.extend_from_slice(&field.to_le_bytes());
     }
@@ -260,6 +292,10 @@ fn serialize(isa: Isa, text: Range<u64>, sites: &[Site], words: &[u32]) -> Vec<u
         }
     }
     bytes.resize(header + site_bytes, 0);
+    for point in points {
+        bytes.extend_from_slice(&point.address.to_le_bytes());
+        bytes.extend_from_slice(&point.target.to_le_bytes());
+    }
     for word in words {
         bytes.extend_from_slice(&word.to_le_bytes());
     }

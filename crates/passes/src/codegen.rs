@@ -7,6 +7,7 @@ use crate::computed_goto;
 use crate::error::PassError;
 use crate::ir::{Builder, Linkage, Module, Place, Type};
 use crate::isa::Target;
+use crate::points;
 use inkwell::context::Context;
 use inkwell::llvm_sys::LLVMDiagnosticSeverity;
 use inkwell::llvm_sys::core::{
@@ -44,6 +45,7 @@ pub fn generate(bitcode: &[u8], isa: Isa, optimization_level: u8, output: Output
     let module = Module::new(&parsed);
     let target = Target::of(isa);
     retarget(module, isa, &target).map_err(|message| llvm_error("retargeting", isa, message))?;
+    points::lower(module, &target)?;
     let target_machine = TargetMachine::new(isa, &target, optimization_level)?;
     let code = target_machine.emit(module, isa, output)?;
     match diagnostics.first_error() {

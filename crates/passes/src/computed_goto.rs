@@ -1,16 +1,15 @@
-//! Pass 7: computed goto becomes a switch over label numbers, which is a migration point as well.
+//! Pass 7: computed goto becomes a switch over label numbers, and its targets migration points.
 //!
 //! The address of a label is code, which differs between ISAs, yet programs keep it in tables. Here
-//! each label of a function whose address is taken gets an even number, `blockaddress` becomes that number as a pointer, and
+//! each label of a function whose address is taken gets a number, `blockaddress` becomes that number as a pointer, and
 //! `indirectbr` a `switch` over it. Code generation makes that a jump through a table of the ISA's own again
 //! ([`lower_dispatches`]), so that back ends can give each handler of an interpreter its own dispatch.
 //!
-//! A dispatch is taken once per instruction of the program that an interpreter runs: a load, a comparison and a branch
-//! there would show. So the poll flag, 0 or 1, is made the number's lowest bit, and odd numbers lead to the slow path.
+//! The points stand at the targets, not at the branch: back ends do not duplicate a block with a call in it.
 
 use crate::error::PassError;
 use crate::ir::{Block, Builder, Function, Module, Opcode, Type, Value};
-use crate::poll::{poll_flag, poll_slow};
+use crate::points;
 use std::collections::{HashMap, HashSet};
 
 /// Metadata of a switch that is a dispatch.
@@ -23,12 +22,19 @@ pub const DISPATCH: &str = "maize.dispatch";
 /// None today; the signature is that of every pass.
 pub fn run(module: Module, known: Option<&HashSet<String>>) -> Result<(), PassError> {
     for function in module.definitions() {
-        let polls = known.is_some_and(|known| !known.contains(&function.name()));
+        let has_points = known.is_some_and(|known| !known.contains(&function.name()));
         let numbers = number_labels(function);
+        let mut targets = Vec::new();
         for block in function.blocks() {
             if let Some(branch) = block.terminator().filter(|terminator| terminator.is(Opcode::LLVMIndirectBr)) {
-                lower_branch(module, branch, &numbers, polls);
+                targets.extend(branch.successors());
+                lower_branch(branch, &numbers);
             }
+        }
+        targets.sort_unstable();
+        targets.dedup();
+        for place in targets.into_iter().filter(|_| has_points).filter_map(Block::first_insertion_point) {
+            points::insert(module, place);
         }
     }
     Ok(())
@@ -39,7 +45,7 @@ fn number_labels(function: Function) -> HashMap<Block, u64> {
     let context = function.context();
     for block in function.blocks() {
         for address in block.value().users().into_iter().filter(|user| user.as_block_address().is_some()) {
-            let next = 2 * (numbers.len() as u64 + 1);
+            let next = numbers.len() as u64 + 1;
             let number = *numbers.entry(block).or_insert(next);
             let constant = Type::integer(context, 64).constant(number);
             address.replace_all_uses_with(constant.constant_to_pointer(Type::pointer(context)));
@@ -48,7 +54,7 @@ fn number_labels(function: Function) -> HashMap<Block, u64> {
     numbers
 }
 
-fn lower_branch(module: Module, branch: Value, numbers: &HashMap<Block, u64>, polls: bool) {
+fn lower_branch(branch: Value, numbers: &HashMap<Block, u64>) {
     let block = branch.block();
     let function = block.function();
     let int64 = Type::integer(function.context(), 64);
@@ -59,47 +65,23 @@ fn lower_branch(module: Module, branch: Value, numbers: &HashMap<Block, u64>, po
     let cases = number_edges(&successors, numbers);
     let builder = Builder::before(branch);
     let number = builder.pointer_to_integer(branch.operand(0), int64);
-    if !polls {
-        let switch = builder.switch(number, impossible, cases.len() as u32);
-        cases.iter().for_each(|&(case, target)| switch.add_case(int64.constant(case), target));
-        switch.mark(DISPATCH);
-        branch.erase();
-        return;
-    }
-    let flag = builder.load(int64, poll_flag(module), 8);
-    flag.set_volatile();
-    let switch = builder.switch(builder.or(number, flag), impossible, 2 * cases.len() as u32);
+    let switch = builder.switch(number, impossible, cases.len() as u32);
+    cases.iter().for_each(|&(case, target)| switch.add_case(int64.constant(case), target));
     switch.mark(DISPATCH);
-
-    let slow = function.append_block("");
-    let builder = Builder::at_end(slow);
-    poll_slow(module, &builder).copy_debug_location(branch);
-    let again = builder.switch(number, impossible, cases.len() as u32);
-    for &(case, target) in &cases {
-        switch.add_case(int64.constant(case), target);
-        switch.add_case(int64.constant(case + 1), slow);
-        again.add_case(int64.constant(case), target);
-        for phi in target.phis() {
-            let value = phi.incoming().into_iter().find(|(_, from)| *from == block);
-            if let Some((value, _)) = value {
-                phi.add_incoming(value, slow);
-            }
-        }
-    }
     branch.erase();
 }
 
 /// Each edge keeps its own case, so that phis in the targets stay as they are; a target that is
 /// listed twice, or whose address nobody takes, gets a number no table contains.
 fn number_edges(successors: &[Block], numbers: &HashMap<Block, u64>) -> Vec<(u64, Block)> {
-    let mut unused = 2 * numbers.len() as u64;
+    let mut unused = numbers.len() as u64;
     let mut seen = HashSet::new();
     let mut cases = Vec::new();
     for &successor in successors {
         let case = match numbers.get(&successor) {
             Some(&number) if seen.insert(successor) => number,
             _ => {
-                unused += 2;
+                unused += 1;
                 unused
             }
         };

@@ -17,6 +17,12 @@ pub struct Target {
     pub abi: &'static str,
     /// Whether registers hold 32-bit numbers as such.
     pub has_32_bit_registers: bool,
+    /// Whether there are calls that preserve all registers (`preserve_allcc`).
+    pub has_preserving_calls: bool,
+    /// What does nothing, in assembly, and can be overwritten with a trap.
+    pub nop: &'static str,
+    /// Bytes of the shortest instruction that does nothing.
+    pub nop_size: u32,
     initialize: fn(),
 }
 
@@ -27,9 +33,15 @@ impl Target {
             Isa::X86_64 => Target {
                 triple: "x86_64-unknown-linux-musl",
                 cpu: "x86-64",
-                features: "",
+                // No instruction may have over 15 bytes, the prefix of a migration point included.
+                features: "-fast-15bytenop,-fast-11bytenop",
                 abi: "",
                 has_32_bit_registers: true,
+                has_preserving_calls: true,
+                // A segment override that means nothing in 64-bit mode (Intel SDM volume 1, 3.3.7.1); it takes no
+                // cycle, being part of the next instruction.
+                nop: ".byte 0x2e",
+                nop_size: 1,
                 initialize: x86_64,
             },
             Isa::Aarch64 => Target {
@@ -38,6 +50,9 @@ impl Target {
                 features: "+neon,+fp-armv8",
                 abi: "",
                 has_32_bit_registers: true,
+                has_preserving_calls: true,
+                nop: "nop",
+                nop_size: 4,
                 initialize: aarch64,
             },
             Isa::Riscv64 => Target {
@@ -46,6 +61,9 @@ impl Target {
                 features: "+m,+a,+f,+d,+c",
                 abi: "lp64d",
                 has_32_bit_registers: false,
+                has_preserving_calls: false,
+                nop: "nop",
+                nop_size: 2,
                 initialize: riscv64,
             },
         }

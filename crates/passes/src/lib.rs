@@ -15,7 +15,7 @@ mod liveness;
 mod migrating;
 mod migration_points;
 pub mod pipeline;
-mod poll;
+mod points;
 mod rematerialize;
 mod results;
 mod resume_clones;

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 /// Live-in sets of a function's reachable blocks.
 pub struct Liveness {
     values: Vec<Value>,
+    numbers: HashMap<Value, usize>,
     live_in: Vec<BitSet>,
 }
 
@@ -20,6 +21,10 @@ impl BitSet {
 
     fn insert(&mut self, index: usize) {
         self.0[index / 64] |= 1 << (index % 64);
+    }
+
+    fn contains(&self, index: usize) -> bool {
+        self.0[index / 64] & (1 << (index % 64)) != 0
     }
 
     fn iter(&self) -> impl Iterator<Item = usize> + '_ {
@@ -56,7 +61,7 @@ impl Liveness {
                 } else {
                     for operand in instruction.operands() {
                         if let Some(&number) = numbers.get(&operand)
-                            && local.0[number / 64] & (1 << (number % 64)) == 0
+                            && !local.contains(number)
                         {
                             used[index].insert(number);
                         }
@@ -87,11 +92,16 @@ impl Liveness {
                 }
             }
         }
-        Liveness { values, live_in }
+        Liveness { values, numbers, live_in }
     }
 
     /// The values live at the start of the block at `position`, in order of definition. Phis of that block are not among them.
     pub fn at_start(&self, position: usize) -> Vec<Value> {
         self.live_in[position].iter().map(|index| self.values[index]).collect()
+    }
+
+    /// Whether a value is live at the start of the block at `position`; a phi of that block is not.
+    pub fn is_live_at_start(&self, value: Value, position: usize) -> bool {
+        self.numbers.get(&value).is_some_and(|&number| self.live_in[position].contains(number))
     }
 }

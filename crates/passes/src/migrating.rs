@@ -4,7 +4,7 @@
 //! and tries again at a later point.
 
 use crate::ir::{Function, Linkage, Module, Opcode, Value};
-use maize_abi::symbols::{SET_THREAD_POINTER, SETJMP_SAVE};
+use maize_abi::symbols::{REQUESTED, SET_THREAD_POINTER, SETJMP_SAVE};
 use std::collections::{HashMap, HashSet};
 
 /// Facts about the functions of one module.
@@ -60,7 +60,7 @@ impl<'a> Migrating<'a> {
     }
 
     fn is_known_leaf(&self, name: &str) -> bool {
-        [SETJMP_SAVE, SET_THREAD_POINTER].contains(&name) || self.known.contains(name)
+        [REQUESTED, SETJMP_SAVE, SET_THREAD_POINTER].contains(&name) || self.known.contains(name)
     }
 
     /// The calls of a function at which its activation can be suspended.

@@ -1,20 +1,13 @@
 //! Pass 9: migration points, where a running thread looks whether it should move.
 //!
-//! A point loads a flag and branches, all but never, to a call of the runtime:
-//!
-//! ```text
-//! %flag = load volatile i32, ptr @__maize_poll_flag
-//! br (%flag != 0), slow, on ; slow: call void @__maize_poll_slow() ; br on
-//! ```
-//!
 //! Points stand at the header of every loop that is not provably short and has no computed goto in its way, and before calls by
 //! which functions call themselves, directly or through others of the module.
 
 use crate::computed_goto::DISPATCH;
 use crate::control_flow::{ControlFlow, Dominators, Loop};
 use crate::error::PassError;
-use crate::ir::{Builder, Function, IntPredicate, Module, Opcode, Type, Value};
-use crate::poll::{poll_flag, poll_slow};
+use crate::ir::{Function, IntPredicate, Module, Opcode, Value};
+use crate::points;
 use std::collections::{HashMap, HashSet};
 
 /// A loop that certainly ends within this many IR instructions (some microseconds) needs no point.
@@ -36,28 +29,10 @@ pub fn run(module: Module, known: &HashSet<String>) -> Result<(), PassError> {
         let recursion = recursion_point(&flow, &dominators, &headers, &calls.recursive_calls(function));
         let loops = headers.into_iter().filter_map(|header| flow.order[header].first_insertion_point());
         for place in loops.chain(recursion).collect::<Vec<Value>>() {
-            insert_point(module, place);
+            points::insert(module, place);
         }
     }
     Ok(())
-}
-
-/// Splits the block before `place` and puts a point between the halves.
-fn insert_point(module: Module, place: Value) {
-    let int32 = Type::integer(module.context(), 32);
-    let rest = place.block();
-    // The head must hold something for the block to be split after.
-    let load = Builder::before(place).load(int32, poll_flag(module), 4);
-    load.set_volatile();
-    load.copy_debug_location(place);
-    let head = rest.split_off_head(load);
-    let slow = rest.function().append_block("");
-    let builder = Builder::at_end(head);
-    let requested = builder.compare(IntPredicate::LLVMIntNE, load, int32.zero());
-    builder.conditional_branch(requested, slow, rest).set_first_successor_unlikely();
-    builder.position_at_end(slow);
-    poll_slow(module, &builder).copy_debug_location(place);
-    builder.branch(rest);
 }
 
 /// Where to look before recursive calls, unless each of them comes after some loop's point in any case: in the block through which

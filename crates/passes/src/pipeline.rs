@@ -209,7 +209,10 @@ impl Pipeline<'_> {
                 Ok(())
             }
             Pass::Rematerialize => self.migrating_functions().into_iter().try_for_each(|function| {
-                rematerialize::run(function, self.frames.get(&function).map(|frame| frame.base))
+                let Some(migrating) = &self.migrating else { return Ok(()) };
+                sites::split_blocks(migrating, function)?;
+                let sites = migrating.sites(function);
+                rematerialize::run(function, self.frames.get(&function).map(|frame| frame.base), &sites)
             }),
             Pass::Clones => {
                 self.migrating_functions().into_iter().try_for_each(|function| self.make_clone(function))?;

@@ -1,26 +1,48 @@
-//! Pass 11: addresses at a constant distance from another value are computed where they are used.
+//! Pass 11: cheap values are computed where they are used, if what they derive from is there.
 //!
-//! Optimisation hoists such addresses out of loops as values of their own. Each would be saved and reloaded at every
-//! site it is live across, though the value it derives from is live there as well. The back ends
-//! fold the recomputed addresses into addressing modes, as they do with what they sink themselves.
+//! Optimisation computes values early and hoists them out of loops; between there and their uses, a call may lie at which they would have
+//! to be kept and saved, although the values they derive from are live as well. Most are addresses, which
+//! the back ends fold into addressing modes, as they do with what they sink themselves.
 
+use crate::control_flow::{ControlFlow, Loop};
 use crate::error::PassError;
 use crate::ir::{Block, Builder, Function, Opcode, Value};
-use std::collections::HashMap;
+use crate::liveness::Liveness;
+use crate::points;
+use std::collections::{HashMap, HashSet};
 
-/// Sinks constant-offset addresses of one function to their uses in other blocks. `frame`, the address of its shadow frame,
+/// Of how many instructions a value may be computed anew.
+const MOST_INSTRUCTIONS: usize = 3;
+
+/// Sinks cheap values of one function to their uses in other blocks. `frame`, the address of its shadow frame,
 /// stays one value: its offset is not final yet.
 ///
 /// # Errors
 /// None today; the signature is that of every pass.
-pub fn run(function: Function, frame: Option<Value>) -> Result<(), PassError> {
-    // Users before what they use: a sunk address may itself derive from one still to be sunk.
+pub fn run(function: Function, frame: Option<Value>, sites: &[Value]) -> Result<(), PassError> {
+    let flow = ControlFlow::of(function);
+    let loops = flow.loops(&flow.dominators());
+    let liveness = Liveness::of(function, &flow);
+    let mut kept = HashSet::new();
+    for site in sites.iter().filter(|&&site| !points::is_point(site)) {
+        if let Some(&position) = site.block().successors().first().and_then(|next| flow.position.get(next)) {
+            kept.extend(liveness.at_start(position));
+        }
+    }
+    let sinking = Sinking { flow: &flow, loops: &loops, liveness: &liveness, frame };
+    // Users before what they use: a value that is sunk may itself derive from one still to be sunk.
     for instruction in function.instructions().into_iter().rev() {
-        if !is_constant_offset(instruction) || Some(instruction) == frame {
+        if Some(instruction) == frame || !is_cheap(instruction) || !flow.position.contains_key(&instruction.block()) {
             continue;
         }
-        for user in instruction.users() {
-            sink_into(instruction, user);
+        let users = instruction.users();
+        if !is_constant_offset(instruction) && !kept.contains(&instruction) {
+            continue;
+        }
+        for user in users {
+            if sinking.sink_into(instruction, user) {
+                kept.extend(instruction.operands());
+            }
         }
         if !instruction.has_uses() {
             instruction.erase();
@@ -29,33 +51,91 @@ pub fn run(function: Function, frame: Option<Value>) -> Result<(), PassError> {
     Ok(())
 }
 
+struct Sinking<'a> {
+    flow: &'a ControlFlow,
+    loops: &'a [Loop],
+    liveness: &'a Liveness,
+    frame: Option<Value>,
+}
+
+impl Sinking<'_> {
+    fn sink_into(&self, value: Value, user: Value) -> bool {
+        let home = value.block();
+        let incoming = if user.is(Opcode::LLVMPHI) { user.incoming() } else { Vec::new() };
+        // Two edges from one predecessor must bring a phi the same value.
+        let mut copies: HashMap<Block, Value> = HashMap::new();
+        for (index, operand) in user.operands().into_iter().enumerate() {
+            if operand != value {
+                continue;
+            }
+            let place = match incoming.get(index) {
+                Some((_, predecessor)) => predecessor.terminator().unwrap_or(user),
+                None => user,
+            };
+            if place.block() == home || !self.may_sink(value, place.block()) {
+                continue;
+            }
+            let copy = *copies.entry(place.block()).or_insert_with(|| {
+                let copy = value.duplicate();
+                Builder::before(place).insert(copy);
+                copy
+            });
+            user.set_operand(index as u32, copy);
+        }
+        !copies.is_empty()
+    }
+
+    fn may_sink(&self, value: Value, to: Block) -> bool {
+        let Some(&position) = self.flow.position.get(&to) else { return false };
+        // A constant distance costs nothing anywhere.
+        is_constant_offset(value)
+            || self.depth(position) <= self.depth(self.flow.position[&value.block()])
+                && self.computable(value, position, MOST_INSTRUCTIONS)
+    }
+
+    /// Whether the value can be computed at the start of a block from values that are live there, in so many instructions.
+    fn computable(&self, value: Value, position: usize, instructions: usize) -> bool {
+        instructions > 0
+            && Some(value) != self.frame
+            && is_cheap(value)
+            && value.operands().into_iter().filter(|operand| operand.is_local()).all(|operand| {
+                self.liveness.is_live_at_start(operand, position)
+                    || self.computable(operand, position, instructions - 1)
+            })
+    }
+
+    fn depth(&self, position: usize) -> usize {
+        self.loops.iter().filter(|this| this.blocks.contains(&position)).count()
+    }
+}
+
 fn is_constant_offset(instruction: Value) -> bool {
     instruction.is(Opcode::LLVMGetElementPtr)
         && instruction.operand(0).is_local()
         && instruction.operands()[1..].iter().all(|index| index.as_constant_integer().is_some())
 }
 
-fn sink_into(address: Value, user: Value) {
-    let home = address.block();
-    let incoming = if user.is(Opcode::LLVMPHI) { user.incoming() } else { Vec::new() };
-    // Two edges from one predecessor must bring a phi the same value.
-    let mut copies: HashMap<Block, Value> = HashMap::new();
-    for (index, operand) in user.operands().into_iter().enumerate() {
-        if operand != address {
-            continue;
-        }
-        let place = match incoming.get(index) {
-            Some((_, predecessor)) => predecessor.terminator().unwrap_or(user),
-            None => user,
-        };
-        if place.block() == home {
-            continue;
-        }
-        let copy = *copies.entry(place.block()).or_insert_with(|| {
-            let copy = address.duplicate();
-            Builder::before(place).insert(copy);
-            copy
-        });
-        user.set_operand(index as u32, copy);
-    }
+/// Whether an instruction is one without effects, of one cycle or none on every ISA.
+fn is_cheap(value: Value) -> bool {
+    use Opcode::*;
+    value.is_instruction()
+        && matches!(
+            value.opcode(),
+            LLVMGetElementPtr
+                | LLVMAdd
+                | LLVMSub
+                | LLVMAnd
+                | LLVMOr
+                | LLVMXor
+                | LLVMShl
+                | LLVMLShr
+                | LLVMAShr
+                | LLVMZExt
+                | LLVMSExt
+                | LLVMTrunc
+                | LLVMPtrToInt
+                | LLVMIntToPtr
+                | LLVMICmp
+        )
+        && value.operands().iter().any(|operand| operand.is_local())
 }

@@ -44,6 +44,14 @@ impl Site {
     }
 }
 
+/// Ends the block after each site, so that its resumption has a block to go on in.
+///
+/// # Errors
+/// [`PassError::Unsupported`] for calls with operand bundles and calls that may unwind to a handler.
+pub fn split_blocks(migrating: &Migrating<'_>, function: Function) -> Result<(), PassError> {
+    migrating.sites(function).into_iter().try_for_each(split_after)
+}
+
 /// Attaches the live values to the sites of one function and returns the sites.
 ///
 /// # Errors
@@ -56,9 +64,6 @@ pub fn run(
 ) -> Result<Vec<Site>, PassError> {
     let owner = setjmp::is_used_in(module, function);
     let calls = migrating.sites(function);
-    for &call in &calls {
-        split_after(call)?;
-    }
     let flow = ControlFlow::of(function);
     let liveness = Liveness::of(function, &flow);
     let mut renewed: HashMap<Value, Value> = HashMap::new();
@@ -107,7 +112,6 @@ fn unsupported(call: Value, what: &str) -> PassError {
     }
 }
 
-/// Ends the block after the call, so that its resumption has a block to go on in.
 fn split_after(call: Value) -> Result<(), PassError> {
     if call.operand_bundle_count() > 0 {
         return Err(unsupported(call, "a call with operand bundles"));
@@ -143,7 +147,7 @@ fn renew(module: Module, call: Value, number: u32, live: &[(Value, u64)]) -> (Va
     let words = split_all(module, &builder, live);
     let new = builder.call_with_words(call.called_type(), call.callee(), &call.arguments(), &words);
     describe_call(new, call, call.arguments().len(), 0);
-    mark(module, new, number);
+    mark(module, new, number.into());
     new.copy_debug_location(call);
     call.replace_all_uses_with(new);
     call.erase();
@@ -162,9 +166,12 @@ fn types(words: &[Value]) -> Vec<Type> {
     words.iter().map(|word| word.ty()).collect()
 }
 
-/// Gives a call its site number, which the stack map repeats.
-pub fn mark(module: Module, call: Value, number: u32) {
-    let attribute = Attribute::string(module.context(), "statepoint-id", &number.to_string());
+/// The attribute that holds a call's site number, which the stack map repeats.
+pub const NUMBER: &str = "statepoint-id";
+
+/// Gives a call its site number.
+pub fn mark(module: Module, call: Value, number: u64) {
+    let attribute = Attribute::string(module.context(), NUMBER, &number.to_string());
     call.add_call_attribute(Place::Function, attribute);
 }
 
@@ -177,7 +184,7 @@ fn save_frame(module: Module, marker: Value, number: u32, live: &[(Value, u64)],
     let record = record.map_or(pointer.zero(), |(base, offset)| builder.offset_by(base, offset as i64));
     let words = split_all(module, &builder, live);
     let call = builder.call_with_words(ty, save.value(), &[marker.arguments()[0], record], &words);
-    mark(module, call, number);
+    mark(module, call, number.into());
     call.copy_debug_location(marker);
     Site { number, call, setjmp: Some(marker), next: marker.block(), live: Vec::new(), words: types(&words) }
 }

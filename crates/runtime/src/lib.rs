@@ -23,6 +23,8 @@ pub mod migration;
 #[cfg(not(test))]
 mod panic;
 #[cfg(not(test))]
+pub mod points;
+#[cfg(not(test))]
 pub mod process;
 #[cfg(not(test))]
 pub mod sync;

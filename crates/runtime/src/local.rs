@@ -3,11 +3,9 @@
 
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 
-/// 1 when migration points must take their slow path (`maize_abi::symbols::POLL_FLAG`).
-#[unsafe(no_mangle)]
+/// For how many threads all migration points are overwritten with traps.
 #[unsafe(link_section = ".maize.local")]
-#[allow(non_upper_case_globals)]
-pub static __maize_poll_flag: AtomicI64 = AtomicI64::new(0);
+pub static ARMED: AtomicU32 = AtomicU32::new(0);
 
 /// The node has something to say on the control socket.
 #[unsafe(link_section = ".maize.local")]

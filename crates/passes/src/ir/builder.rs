@@ -5,6 +5,7 @@ use super::function::Block;
 use super::module::Context;
 use super::types::Type;
 use super::value::Value;
+use inkwell::llvm_sys::LLVMInlineAsmDialect;
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::prelude::*;
 
@@ -101,6 +102,21 @@ impl Builder {
         unsafe {
             let count = raw.len() as u32;
             Value(LLVMBuildInvoke2(self.0, ty.0, callee.0, raw.as_mut_ptr(), count, normal.0, unwind.0, NO_NAME))
+        }
+    }
+
+    /// Inline assembly that goes on at `next` or, as far as the compiler knows, at `target` (`${0:l}` in the text).
+    pub fn jump_by_assembly(&self, text: &str, next: Block, target: Block) -> Value {
+        let constraints = "!i";
+        unsafe {
+            let ty = LLVMFunctionType(LLVMVoidTypeInContext(LLVMGetBuilderContext(self.0)), std::ptr::null_mut(), 0, 0);
+            let (text, length) = (text.as_ptr().cast(), text.len());
+            let dialect = LLVMInlineAsmDialect::LLVMInlineAsmDialectATT;
+            let assembly =
+                LLVMGetInlineAsm(ty, text, length, constraints.as_ptr().cast(), constraints.len(), 1, 0, dialect, 0);
+            let (mut targets, nothing, no_bundles) = ([target.0], std::ptr::null_mut(), std::ptr::null_mut());
+            let (next, targets) = (next.0, targets.as_mut_ptr());
+            Value(LLVMBuildCallBr(self.0, ty, assembly, next, targets, 1, nothing, 0, no_bundles, 0, NO_NAME))
         }
     }
 

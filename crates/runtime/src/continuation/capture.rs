@@ -3,7 +3,7 @@
 //! Nothing on the stack changes, so a thread that could not move after all just returns and runs on.
 
 use crate::continuation::unwind::SiteTable;
-use crate::isa::{Context, is_bottom};
+use crate::isa::{Context, RegisterFile, Registers, is_bottom};
 use maize_abi::record::{ALIGN, Header, MAX_SIZE, VALUES};
 use maize_abi::site_table::Site;
 
@@ -28,14 +28,21 @@ pub enum NotNow {
 }
 
 /// Writes the records of a thread suspended at `innermost`. `leaf` is the address of the innermost record,
-/// already written; the frames' records follow it, up to `end`.
+/// already written; the frames' records follow it, up to `end`. At a migration point, values of the innermost frame may be
+/// in any of the `registers`.
 ///
 /// # Safety
 /// Memory is mapped from the leaf to `end`, and the thread's stack is as `innermost` says.
 ///
 /// # Errors
 /// [`NotNow`].
-pub unsafe fn capture(table: &SiteTable, innermost: &Context, leaf: u64, end: u64) -> Result<Captured, NotNow> {
+pub unsafe fn capture(
+    table: &SiteTable,
+    innermost: &Context,
+    mut registers: Option<&RegisterFile>,
+    leaf: u64,
+    end: u64,
+) -> Result<Captured, NotNow> {
     let mut context = *innermost;
     let mut inner = leaf;
     // SAFETY: `leaf` is a record the caller has just written.
@@ -47,7 +54,12 @@ pub unsafe fn capture(table: &SiteTable, innermost: &Context, leaf: u64, end: u6
             return Err(NotNow::TooDeep);
         }
         // SAFETY: there is room for any record, and `context` describes the frame.
-        let size = unsafe { save_frame(table, frame.site, &context, record, inner) };
+        let size = unsafe {
+            match registers.take() {
+                Some(registers) => save_frame(table, frame.site, registers, record, inner),
+                None => save_frame(table, frame.site, &context, record, inner),
+            }
+        };
         inner = record;
         record += size;
         frames += 1;
@@ -59,10 +71,10 @@ pub unsafe fn capture(table: &SiteTable, innermost: &Context, leaf: u64, end: u6
 /// Writes the record of one frame and returns its size.
 ///
 /// # Safety
-/// `record` has room for the site's record; `context` describes the live frame suspended at `site`.
-pub unsafe fn save_frame(table: &SiteTable, site: &Site, context: &Context, record: u64, inner: u64) -> u64 {
+/// `record` has room for the site's record; `registers` are those of the live frame suspended at `site`.
+pub unsafe fn save_frame(table: &SiteTable, site: &Site, registers: &impl Registers, record: u64, inner: u64) -> u64 {
     let mut end = record + VALUES;
-    for value in table.values(site, context) {
+    for value in table.values(site, registers) {
         // SAFETY: by the contract above.
         unsafe { *(end as *mut u64) = value };
         end += 8;

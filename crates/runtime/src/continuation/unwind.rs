@@ -1,12 +1,14 @@
 //! Stepping from a suspended frame to its caller, by the site table (`maize_abi::site_table`).
 
-use crate::isa::{Context, register_slot};
+use crate::isa::{Context, Registers, register_slot};
+use core::ops::Range;
 use maize_abi::layout::DESCRIPTOR_BASE;
-use maize_abi::site_table::{Descriptor, MAGIC, Site, VERSION, location, shape};
+use maize_abi::site_table::{Descriptor, MAGIC, Point, Site, VERSION, location, shape};
 
 /// This ISA's site table.
 #[derive(Clone, Copy)]
 pub struct SiteTable {
+    descriptor: &'static Descriptor,
     sites: &'static [Site],
     words: &'static [u32],
 }
@@ -31,10 +33,31 @@ impl SiteTable {
             }
             let (site_count, word_count) = (descriptor.site_count as usize, descriptor.word_count as usize);
             Some(SiteTable {
+                descriptor,
                 sites: core::slice::from_raw_parts(descriptor.sites as *const Site, site_count),
                 words: core::slice::from_raw_parts(descriptor.words as *const u32, word_count),
             })
         }
+    }
+
+    /// The addresses of this image's code.
+    pub fn text(&self) -> Range<u64> {
+        self.descriptor.text_start..self.descriptor.text_end
+    }
+
+    /// The places that can be overwritten with traps.
+    pub fn points(&self) -> &'static [Point] {
+        // SAFETY: as in `of_this_image`.
+        unsafe {
+            core::slice::from_raw_parts(self.descriptor.points as *const Point, self.descriptor.point_count as usize)
+        }
+    }
+
+    /// The point at an address.
+    pub fn point(&self, address: u64) -> Option<&'static Point> {
+        let address = u32::try_from(address).ok()?;
+        let index = self.points().binary_search_by_key(&address, |point| point.address).ok()?;
+        self.points().get(index)
     }
 
     fn find(&self, return_address: u64) -> Option<&'static Site> {
@@ -49,7 +72,7 @@ impl SiteTable {
         let words = self.words.get(site.shape as usize..)?;
         let (&first, &cfa_offset) = (words.first()?, words.get(1)?);
         let (cfa_register, saved_count) = (first & 0xffff, (first >> 16) as usize);
-        let cfa_base = *context.register(cfa_register)?;
+        let cfa_base = context.register(cfa_register)?;
         let cfa = cfa_base.wrapping_add_signed(i64::from(cfa_offset as i32));
 
         let mut caller = *context;
@@ -71,7 +94,7 @@ impl SiteTable {
 
     /// The words live at a site, from the frame that is suspended there; ends early, which it never should, at
     /// a location this ISA does not have.
-    pub fn values<'a>(&self, site: &Site, context: &'a Context) -> impl Iterator<Item = u64> + use<'a> {
+    pub fn values<'a, R: Registers>(&self, site: &Site, registers: &'a R) -> impl Iterator<Item = u64> + use<'a, R> {
         let start = site.locations as usize;
         let mut words = self.words.get(start..).unwrap_or_default().iter().copied();
         let mut left = words.next().unwrap_or(0);
@@ -79,9 +102,9 @@ impl SiteTable {
             left = left.checked_sub(1)?;
             let (kind, register, offset) = location::unpack(words.next()?);
             match kind {
-                location::KIND_REGISTER => context.register(register).copied(),
+                location::KIND_REGISTER => registers.register(register),
                 location::KIND_MEMORY => {
-                    let address = context.register(register)?.wrapping_add_signed(offset.into());
+                    let address = registers.register(register)?.wrapping_add_signed(offset.into());
                     // SAFETY: the compiler keeps the value in this slot of the live frame while the call runs.
                     Some(unsafe { (address as *const u64).read_unaligned() })
                 }

@@ -9,6 +9,9 @@
 #define ENTRY_CALL 208
 #define ENTRY_DELIVERY 264
 #define CONTEXT_SIZE 208
+/* struct RegisterFile */
+#define FILE_SIZE 768
+#define FILE_LINK_REGISTER 240
 /* struct Delivery */
 #define DELIVERY_RESULT 0
 #define DELIVERY_RESTART 8
@@ -120,20 +123,54 @@ FUNCTION(__maize_syscall_resume)
 	b __maize_syscall_again
 END(__maize_syscall_resume)
 
-FUNCTION(__maize_poll_slow)
-	.cfi_startproc
-	enter
-	hand_over __maize_poll_entry
-	.cfi_endproc
-END(__maize_poll_slow)
+/* void (), where a thread goes that has stopped at a migration point. Preserves all registers but x30, which it hands over as a
+ * RegisterFile: x0 to x30, sp, v0 to v31. */
+.macro each_register instruction
+	.irp number, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28
+	each_pair \instruction, x, \number, 8*\number
+	.endr
+	.irp number, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+	each_pair \instruction, q, \number, 256+16*\number
+	.endr
+.endm
 
-/* Resumes a leaf record that stands for a poll: the program has arrived, and that is all. */
-FUNCTION(__maize_poll_resume)
+.altmacro
+.macro each_pair instruction, kind, number, at
+	pair \instruction, \kind, %(\number), %(\number+1), \at
+.endm
+
+.macro pair instruction, kind, first, second, at
+	\instruction \kind\first, \kind\second, [sp, #\at]
+.endm
+
+FUNCTION(__maize_point)
+	.cfi_startproc
+	sub sp, sp, #FILE_SIZE
+	.cfi_adjust_cfa_offset FILE_SIZE
+	each_register stp
+	add x0, sp, #FILE_SIZE
+	stp x30, x0, [sp, #FILE_LINK_REGISTER]
+	.cfi_offset x30, FILE_LINK_REGISTER-FILE_SIZE
+	mov x0, sp
+	mov x1, x30
+	bl __maize_point_entry
+	each_register ldp
+	ldr x30, [sp, #FILE_LINK_REGISTER]
+	add sp, sp, #FILE_SIZE
+	.cfi_restore x30
+	.cfi_adjust_cfa_offset -FILE_SIZE
+	ret
+	.cfi_endproc
+END(__maize_point)
+.noaltmacro
+
+/* Resumes a leaf record that stands for a migration point: the program has arrived, and that is all. */
+FUNCTION(__maize_point_resume)
 	str x30, [sp, #-16]!
 	bl __maize_arrived
 	ldr x30, [sp], #16
 	ret
-END(__maize_poll_resume)
+END(__maize_point_resume)
 
 .macro save_frame
 	stp x30, x19, [sp, #-16]!
@@ -141,6 +178,12 @@ END(__maize_poll_resume)
 	.cfi_offset x30, -16
 	.cfi_offset x19, -8
 .endm
+
+/* Resumes a leaf record whose value is the address of a Delivery. */
+FUNCTION(__maize_delivery_resume)
+	ldr x0, [x0, #RECORD_VALUES]
+	b __maize_deliver
+END(__maize_delivery_resume)
 
 /* i64 (Delivery *): runs signal handlers, then returns the interrupted call's result or issues it again. Written like
  * a compiled function, with a site, so that a program can move while a handler runs. */
@@ -326,6 +369,20 @@ FUNCTION(__maize_thread_pointer)
 	ret
 END(__maize_thread_pointer)
 
+/* void (u64 address): cleans the line to where instructions are fetched from, and drops it there (Arm ARM B2.7.4.2). */
+FUNCTION(__maize_instruction_changed)
+	dc cvau, x0
+	dsb ish
+	ic ivau, x0
+	ret
+END(__maize_instruction_changed)
+
+FUNCTION(__maize_instructions_changed)
+	dsb ish
+	isb
+	ret
+END(__maize_instructions_changed)
+
 /* struct Page: what Rust must know of this ISA. */
 FUNCTION(__maize_isa_page)
 	adr x0, .Lpage
@@ -333,7 +390,10 @@ FUNCTION(__maize_isa_page)
 	.p2align 3
 .Lpage:
 	.quad 2                                  /* maize_abi::Isa */
-	.quad 440, 432                           /* ucontext: program counter, stack pointer */
+	.quad 440, 432, 424                      /* ucontext: program counter, stack pointer, link register */
+	.quad 0xd4200000, 0                      /* brk #0 */
+	.quad 0xd503201f, 0xd503201f, 4          /* nop */
+	.quad 64, 32, 2                          /* v0 is DWARF register 64 */
 	.quad 1                                  /* struct sigaction has a restorer */
 	.quad 0x4000, 0x8000, 0x10000, 0x20000   /* O_DIRECTORY, O_NOFOLLOW, O_DIRECT, O_LARGEFILE */
 	.quad .Lwindow_start, .Lwindow_end, .Lwindow_cancel, .Lbottom

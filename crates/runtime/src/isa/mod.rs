@@ -17,12 +17,12 @@ pub struct Context {
     pub registers: [u64; REGISTERS],
 }
 
-/// What the assembly entries of `__maize_syscall` and `__maize_poll_slow` hand over, on the caller's stack.
+/// What the assembly entry of `__maize_syscall` hands over, on the caller's stack.
 #[repr(C)]
 pub struct Entry {
     /// The program.
     pub context: Context,
-    /// System call number and arguments; undefined in a poll.
+    /// System call number and arguments.
     pub call: [u64; 7],
     /// Set to the address of a `signal::Delivery` to have handlers run before the entry returns.
     pub delivery: u64,
@@ -45,6 +45,20 @@ pub struct Page {
     pub ucontext_program_counter: u64,
     /// Offset of the stack pointer in the kernel's `ucontext`.
     pub ucontext_stack_pointer: u64,
+    /// Offset of the register that holds a call's return address, or 0 if it is on the stack.
+    pub ucontext_link_register: u64,
+    /// The instruction that traps.
+    pub trap: u64,
+    /// How far the program counter is behind a trap when its handler runs.
+    pub trap_length: u64,
+    /// What stands in the way at a point without a call, in this ISA's encoding.
+    pub nop: u64,
+    /// What does nothing at other points.
+    pub prefix: u64,
+    /// Bytes of each of these.
+    pub nop_length: u64,
+    /// DWARF number of the first floating-point register; where they begin in a [`RegisterFile`], and how many words each takes.
+    pub floating_point: [u64; 3],
     /// Whether the kernel's `struct sigaction` has a restorer.
     pub has_restorer: u64,
     /// Native `O_DIRECTORY`, `O_NOFOLLOW`, `O_DIRECT`, `O_LARGEFILE`.
@@ -84,7 +98,11 @@ unsafe extern "C" {
     fn __maize_set_host_thread_pointer(thread_pointer: u64);
     fn __maize_thread_pointer() -> u64;
     fn __maize_syscall_resume(record: u64) -> i64;
-    fn __maize_poll_resume(record: u64);
+    fn __maize_point();
+    fn __maize_point_resume(record: u64);
+    fn __maize_delivery_resume(record: u64) -> i64;
+    fn __maize_instruction_changed(address: u64);
+    fn __maize_instructions_changed();
 }
 
 /// This ISA's constants.
@@ -93,13 +111,56 @@ pub fn page() -> &'static Page {
     unsafe { &*__maize_isa_page() }
 }
 
-impl Context {
-    /// The register with this DWARF number, if calls preserve it.
-    pub fn register(&self, dwarf: u32) -> Option<&u64> {
+/// Where the values of a suspended frame may be.
+pub trait Registers {
+    /// The register with this DWARF number, if it is known.
+    fn register(&self, dwarf: u32) -> Option<u64>;
+}
+
+impl Registers for Context {
+    fn register(&self, dwarf: u32) -> Option<u64> {
         match *page().slots.get(dwarf as usize)? {
-            STACK_POINTER_SLOT => Some(&self.stack_pointer),
-            slot => self.registers.get(usize::from(slot)),
+            STACK_POINTER_SLOT => Some(self.stack_pointer),
+            slot => self.registers.get(usize::from(slot)).copied(),
         }
+    }
+}
+
+/// Words of a [`RegisterFile`]: as many as the ISA with most of them needs.
+const FILE_WORDS: usize = 96;
+
+/// All registers at a migration point, on the stack of `__maize_point`: the integer registers in the order of their DWARF numbers,
+/// then the floating-point registers with all of their bits.
+#[repr(C)]
+pub struct RegisterFile([u64; FILE_WORDS]);
+
+impl Registers for RegisterFile {
+    fn register(&self, dwarf: u32) -> Option<u64> {
+        let [first, at, words] = page().floating_point;
+        let index = match u64::from(dwarf).checked_sub(first) {
+            Some(number) => at + number * words,
+            None => u64::from(dwarf),
+        };
+        self.0.get(index as usize).copied()
+    }
+}
+
+impl RegisterFile {
+    /// What of it the frame's caller needs.
+    pub fn context(&self, return_address: u64) -> Context {
+        let mut context = Context { program_counter: return_address, stack_pointer: 0, registers: [0; REGISTERS] };
+        for (dwarf, &slot) in (0..).zip(&page().slots) {
+            let value = self.register(dwarf).unwrap_or(0);
+            match slot {
+                STACK_POINTER_SLOT => context.stack_pointer = value,
+                slot => {
+                    if let Some(place) = context.registers.get_mut(usize::from(slot)) {
+                        *place = value;
+                    }
+                }
+            }
+        }
+        context
     }
 }
 
@@ -196,7 +257,49 @@ pub fn syscall_resume() -> u64 {
     __maize_syscall_resume as *const () as u64
 }
 
-/// What to write as `resume` into a leaf record that stands for a poll.
-pub fn poll_resume() -> u64 {
-    __maize_poll_resume as *const () as u64
+/// What to write as `resume` into a leaf record that stands for a migration point.
+pub fn point_resume() -> u64 {
+    __maize_point_resume as *const () as u64
+}
+
+/// What to write as `resume` into a leaf record whose value is the address of a `signal::Delivery`.
+pub fn delivery_resume() -> u64 {
+    __maize_delivery_resume as *const () as u64
+}
+
+/// Where a thread goes that has stopped at a migration point, as if by a call.
+pub fn point_entry() -> u64 {
+    __maize_point as *const () as u64
+}
+
+/// Changes what the kernel has saved of a thread so that it is about to begin a function, called from before `return_address`.
+///
+/// # Safety
+/// `ucontext` is the kernel's, and the thread keeps nothing below its stack pointer.
+pub unsafe fn enter_call(ucontext: u64, function: u64, return_address: u64) {
+    let page = page();
+    // SAFETY: the offsets are those of this ISA's `ucontext`; the stack is the thread's.
+    unsafe {
+        let word = |offset| (ucontext + offset) as *mut u64;
+        if page.ucontext_link_register == 0 {
+            let stack_pointer = word(page.ucontext_stack_pointer);
+            stack_pointer.write(stack_pointer.read() - 8);
+            (stack_pointer.read() as *mut u64).write(return_address);
+        } else {
+            word(page.ucontext_link_register).write(return_address);
+        }
+        word(page.ucontext_program_counter).write(function);
+    }
+}
+
+/// Code at an address has been overwritten; to be followed, after the last of several, by [`instructions_changed`].
+pub fn instruction_changed(address: u64) {
+    // SAFETY: at most writes back a line of the cache.
+    unsafe { __maize_instruction_changed(address) }
+}
+
+/// Has this processor fetch anew what was overwritten.
+pub fn instructions_changed() {
+    // SAFETY: a barrier.
+    unsafe { __maize_instructions_changed() }
 }

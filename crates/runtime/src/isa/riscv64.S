@@ -11,6 +11,10 @@
 #define ENTRY_CALL 208
 #define ENTRY_DELIVERY 264
 #define CONTEXT_SIZE 208
+/* struct RegisterFile */
+#define FILE_SIZE 768
+#define FILE_LINK_REGISTER 8
+#define FILE_STACK_POINTER 16
 /* struct Delivery */
 #define DELIVERY_RESULT 0
 #define DELIVERY_RESTART 8
@@ -128,22 +132,47 @@ FUNCTION(__maize_syscall_resume)
 	tail __maize_syscall_again
 END(__maize_syscall_resume)
 
-FUNCTION(__maize_poll_slow)
-	.cfi_startproc
-	enter
-	hand_over __maize_poll_entry
-	.cfi_endproc
-END(__maize_poll_slow)
+/* void (), where a thread goes that has stopped at a migration point. Preserves all registers but ra, which it hands over as a
+ * RegisterFile: x0 to x31, f0 to f31. */
+.macro whole_file instruction, float_instruction
+	.irp number, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	\instruction x\number, 8*\number(sp)
+	.endr
+	.irp number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	\float_instruction f\number, 256+8*\number(sp)
+	.endr
+.endm
 
-/* Resumes a leaf record that stands for a poll: the program has arrived, and that is all. */
-FUNCTION(__maize_poll_resume)
+FUNCTION(__maize_point)
+	.cfi_startproc
+	addi sp, sp, -FILE_SIZE
+	.cfi_adjust_cfa_offset FILE_SIZE
+	whole_file sd, fsd
+	sd ra, FILE_LINK_REGISTER(sp)
+	.cfi_offset ra, FILE_LINK_REGISTER-FILE_SIZE
+	addi a0, sp, FILE_SIZE
+	sd a0, FILE_STACK_POINTER(sp)
+	mv a0, sp
+	mv a1, ra
+	call __maize_point_entry
+	whole_file ld, fld
+	ld ra, FILE_LINK_REGISTER(sp)
+	addi sp, sp, FILE_SIZE
+	.cfi_restore ra
+	.cfi_adjust_cfa_offset -FILE_SIZE
+	ret
+	.cfi_endproc
+END(__maize_point)
+
+/* Resumes a leaf record that stands for a migration point: the program has arrived, and that is all. */
+FUNCTION(__maize_point_resume)
 	addi sp, sp, -16
 	sd ra, 8(sp)
 	call __maize_arrived
 	ld ra, 8(sp)
 	addi sp, sp, 16
 	ret
-END(__maize_poll_resume)
+END(__maize_point_resume)
 
 .macro save_frame
 	addi sp, sp, -16
@@ -153,6 +182,12 @@ END(__maize_poll_resume)
 	.cfi_offset ra, -8
 	.cfi_offset s0, -16
 .endm
+
+/* Resumes a leaf record whose value is the address of a Delivery. */
+FUNCTION(__maize_delivery_resume)
+	ld a0, RECORD_VALUES(a0)
+	tail __maize_deliver
+END(__maize_delivery_resume)
 
 /* i64 (Delivery *): runs signal handlers, then returns the interrupted call's result or issues it again. Written like
  * a compiled function, with a site, so that a program can move while a handler runs. */
@@ -342,6 +377,21 @@ FUNCTION(__maize_thread_pointer)
 	ret
 END(__maize_thread_pointer)
 
+/* void (u64 address) */
+FUNCTION(__maize_instruction_changed)
+	ret
+END(__maize_instruction_changed)
+
+/* void (): for all threads, by riscv_flush_icache, since a thread may go on on another processor. */
+FUNCTION(__maize_instructions_changed)
+	li a0, 0
+	li a1, 0
+	li a2, 0
+	li a7, 259
+	ecall
+	ret
+END(__maize_instructions_changed)
+
 /* struct Page: what Rust must know of this ISA. */
 FUNCTION(__maize_isa_page)
 	lla a0, .Lpage
@@ -349,7 +399,10 @@ FUNCTION(__maize_isa_page)
 	.p2align 3
 .Lpage:
 	.quad 3                                  /* maize_abi::Isa */
-	.quad 176, 192                           /* ucontext: program counter, stack pointer */
+	.quad 176, 192, 184                      /* ucontext: program counter, stack pointer, link register */
+	.quad 0x9002, 0                          /* c.ebreak */
+	.quad 0x0001, 0x0001, 2                  /* c.nop */
+	.quad 32, 32, 1                          /* f0 is DWARF register 32 */
 	.quad 0                                  /* struct sigaction has no restorer */
 	.quad 0x10000, 0x20000, 0x4000, 0x8000   /* O_DIRECTORY, O_NOFOLLOW, O_DIRECT, O_LARGEFILE */
 	.quad .Lwindow_start, .Lwindow_end, .Lwindow_cancel, .Lbottom

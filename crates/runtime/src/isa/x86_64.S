@@ -10,6 +10,9 @@
 #define ENTRY_CALL 208
 #define ENTRY_DELIVERY 264
 #define CONTEXT_SIZE 208
+/* struct RegisterFile */
+#define FILE_SIZE 768
+#define FILE_STACK_POINTER 56
 /* struct Delivery */
 #define DELIVERY_RESULT 0
 #define DELIVERY_RESTART 8
@@ -109,20 +112,70 @@ FUNCTION(__maize_syscall_resume)
 	jmp __maize_syscall_again
 END(__maize_syscall_resume)
 
-FUNCTION(__maize_poll_slow)
-	.cfi_startproc
-	enter
-	hand_over __maize_poll_entry
-	.cfi_endproc
-END(__maize_poll_slow)
+/* void (), where a thread goes that has stopped at a migration point. Preserves all registers, which it hands over as a RegisterFile:
+ * rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15, xmm0 to xmm15. */
+.macro each_register integer, vector
+	\integer rax, 0
+	\integer rdx, 8
+	\integer rcx, 16
+	\integer rbx, 24
+	\integer rsi, 32
+	\integer rdi, 40
+	\integer rbp, 48
+	.irp number, 8, 9, 10, 11, 12, 13, 14, 15
+	\integer r\number, 8*\number
+	.endr
+	.irp number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	\vector xmm\number, 128+16*\number
+	.endr
+.endm
 
-/* Resumes a leaf record that stands for a poll: the program has arrived, and that is all. */
-FUNCTION(__maize_poll_resume)
+.macro store_integer register, at
+	movq %\register, \at(%rsp)
+.endm
+
+.macro store_vector register, at
+	movups %\register, \at(%rsp)
+.endm
+
+.macro load_integer register, at
+	movq \at(%rsp), %\register
+.endm
+
+.macro load_vector register, at
+	movups \at(%rsp), %\register
+.endm
+
+FUNCTION(__maize_point)
+	.cfi_startproc
+	subq $FILE_SIZE+8, %rsp
+	.cfi_adjust_cfa_offset FILE_SIZE+8
+	each_register store_integer, store_vector
+	leaq FILE_SIZE+16(%rsp), %rax
+	movq %rax, FILE_STACK_POINTER(%rsp)
+	movq %rsp, %rdi
+	movq FILE_SIZE+8(%rsp), %rsi
+	call __maize_point_entry
+	each_register load_integer, load_vector
+	addq $FILE_SIZE+8, %rsp
+	.cfi_adjust_cfa_offset -(FILE_SIZE+8)
+	ret
+	.cfi_endproc
+END(__maize_point)
+
+/* Resumes a leaf record that stands for a migration point: the program has arrived, and that is all. */
+FUNCTION(__maize_point_resume)
 	subq $8, %rsp
 	call __maize_arrived
 	addq $8, %rsp
 	ret
-END(__maize_poll_resume)
+END(__maize_point_resume)
+
+/* Resumes a leaf record whose value is the address of a Delivery. */
+FUNCTION(__maize_delivery_resume)
+	movq RECORD_VALUES(%rdi), %rdi
+	jmp __maize_deliver
+END(__maize_delivery_resume)
 
 /* i64 (Delivery *): runs signal handlers, then returns the interrupted call's result or issues it again. Written like
  * a compiled function, with a site, so that a program can move while a handler runs. */
@@ -323,6 +376,15 @@ FUNCTION(__maize_thread_pointer)
 	ret
 END(__maize_thread_pointer)
 
+/* void (u64 address), void (): this ISA's processors see to it themselves. */
+FUNCTION(__maize_instruction_changed)
+	ret
+END(__maize_instruction_changed)
+
+FUNCTION(__maize_instructions_changed)
+	ret
+END(__maize_instructions_changed)
+
 /* struct Page: what Rust must know of this ISA. */
 FUNCTION(__maize_isa_page)
 	leaq .Lpage(%rip), %rax
@@ -330,7 +392,10 @@ FUNCTION(__maize_isa_page)
 	.p2align 3
 .Lpage:
 	.quad 1                                  /* maize_abi::Isa */
-	.quad 168, 160                           /* ucontext: program counter, stack pointer */
+	.quad 168, 160, 0                        /* ucontext: program counter, stack pointer, no link register */
+	.quad 0xcc, 1                            /* int3 */
+	.quad 0x90, 0x2e, 1                      /* nop, cs prefix */
+	.quad 17, 16, 2                          /* xmm0 is DWARF register 17 */
 	.quad 1                                  /* struct sigaction has a restorer */
 	.quad 0x10000, 0x20000, 0x4000, 0x8000   /* O_DIRECTORY, O_NOFOLLOW, O_DIRECT, O_LARGEFILE */
 	.quad .Lwindow_start, .Lwindow_end, .Lwindow_cancel, .Lbottom

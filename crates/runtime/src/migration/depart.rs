@@ -2,7 +2,7 @@
 
 use super::channel::{self, close};
 use super::descriptors::{self, Sender};
-use super::{Interrupted, mapped_files, memory_file};
+use super::{Interrupted, Stop, mapped_files, memory_file};
 use crate::continuation::capture::{Captured, NotNow, capture};
 use crate::continuation::resume::write_leaf;
 use crate::continuation::unwind::SiteTable;
@@ -74,11 +74,17 @@ fn capture_thread(interrupted: &Interrupted<'_>) -> Result<Captured, &'static st
         if end > leaf {
             // SAFETY: the area is the runtime's, and mapped up to its end; the context is that of the caller, which waits.
             let captured = unsafe {
-                match &interrupted.call {
-                    Some(call) => write_leaf(leaf, isa::syscall_resume(), call),
-                    None => write_leaf(leaf, isa::poll_resume(), &[]),
+                let registers = match interrupted.stop {
+                    Stop::Call(call) => {
+                        write_leaf(leaf, isa::syscall_resume(), &call);
+                        None
+                    }
+                    Stop::Point(registers) => {
+                        write_leaf(leaf, isa::point_resume(), &[]);
+                        Some(registers)
+                    }
                 };
-                capture(&table, interrupted.context, leaf, end)
+                capture(&table, interrupted.context, registers, leaf, end)
             };
             match captured {
                 Ok(captured) => return Ok(captured),

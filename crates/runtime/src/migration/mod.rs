@@ -13,7 +13,7 @@ mod page_map;
 
 pub use arrive::receive;
 
-use crate::isa::Context;
+use crate::isa::{Context, RegisterFile};
 use crate::local;
 use core::sync::atomic::Ordering;
 use maize_abi::control::{Kind, Message};
@@ -22,8 +22,17 @@ use maize_abi::control::{Kind, Message};
 pub struct Interrupted<'a> {
     /// The program's frame that called the runtime.
     pub context: &'a Context,
-    /// The system call, number and arguments, to be issued again wherever the thread goes on; `None` in a poll.
-    pub call: Option<[u64; 7]>,
+    /// What it is doing there.
+    pub stop: Stop<'a>,
+}
+
+/// Where a thread can be suspended.
+#[derive(Clone, Copy)]
+pub enum Stop<'a> {
+    /// At a system call, number and arguments, to be issued again wherever the thread goes on.
+    Call([u64; 7]),
+    /// At a migration point, with values in any of these registers.
+    Point(&'a RegisterFile),
 }
 
 /// Does what the node asks for, if anything. Returns if the program stays.

@@ -4,6 +4,7 @@
 use super::{identity, thread};
 use crate::local;
 use crate::memory;
+use crate::points;
 use crate::signal;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
@@ -42,5 +43,6 @@ fn begin_child() {
     local::ATTENTION.store(0, Ordering::Relaxed);
     identity::begin();
     thread::forget_others();
+    points::begin_child();
     signal::calls::begin_child();
 }

@@ -228,7 +228,7 @@ unsafe fn begin_program(initial: InitialStack) -> ! {
     signal::calls::begin();
     // Before the handler was there, nobody heard the node.
     local::ATTENTION.store(1, Ordering::Relaxed);
-    local::__maize_poll_flag.store(1, Ordering::Relaxed);
+    Thread::main().wanted.note();
     // SAFETY: the stack below its top holds nothing that is still needed.
     unsafe { enter_resumed(super::stack_top(), __maize_libc_start as *const () as u64, copy) }
 }

@@ -3,6 +3,7 @@
 use super::block_word;
 use crate::isa;
 use crate::memory;
+use crate::points::{self, Wanted};
 use crate::signal::state::Signals;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
@@ -17,6 +18,8 @@ pub struct Thread {
     leaf: UnsafeCell<[u64; 8]>,
     /// Signals of the thread.
     pub signals: Signals,
+    /// Whether the thread is to stop at its next migration point.
+    pub wanted: Wanted,
     /// Top of the machine stack; 0 for the main thread, which has the kernel's.
     stack_top: AtomicU64,
     /// The mapping that is the machine stack.
@@ -44,6 +47,7 @@ impl Thread {
         Thread {
             leaf: UnsafeCell::new([0; 8]),
             signals: Signals::new(),
+            wanted: Wanted::new(),
             stack_top: AtomicU64::new(0),
             stack_base: AtomicU64::new(0),
         }
@@ -163,6 +167,7 @@ pub unsafe extern "C" fn __maize_thread_exit(base: u64, size: u64) -> ! {
     // SAFETY: by the contract above; signal handlers, which need the thread's block, are kept out first.
     unsafe {
         crate::signal::calls::block_all();
+        points::heard();
         memory::calls::munmap(base, size);
         COUNT.fetch_sub(1, Ordering::Relaxed);
         isa::unmap_and_exit(munmap, stack, STACK_SIZE, exit)

@@ -2,10 +2,11 @@
 
 use super::state::{Action, Actions};
 use super::{
-    COUNT, DEFAULT, FAULTS, IGNORE, SA_NO_CHILDREN, SA_ONSTACK, SA_RESTORER, SA_SIGINFO, UNBLOCKABLE, bit, host,
+    COUNT, DEFAULT, FAULTS, IGNORE, SA_NO_CHILDREN, SA_ONSTACK, SA_RESTORER, SA_SIGINFO, TRAP, UNBLOCKABLE, bit, host,
 };
 use crate::isa;
 use crate::local;
+use crate::points;
 use crate::process::Thread;
 use crate::process::identity::host_pid;
 use crate::syscall::kernel;
@@ -32,8 +33,9 @@ fn has_control() -> bool {
     local::CONTROL.load(Ordering::Relaxed) >= 0
 }
 
-/// A mask as the kernel is to have it: the node's signal always comes through.
+/// A mask as the kernel is to have it: the node's signal always comes through, and so do traps at migration points.
 pub fn host_mask(mask: u64) -> u64 {
+    let mask = mask & !bit(TRAP);
     if has_control() { mask & !bit(ATTENTION) } else { mask }
 }
 
@@ -55,7 +57,7 @@ pub fn set_mask(mask: u64) {
     set_host_mask(host_mask(mask));
     // The node may have had to wait for the end of a fault's handler, which ends with this, if only in `siglongjmp`.
     if local::ATTENTION.load(Ordering::Relaxed) != 0 {
-        local::__maize_poll_flag.store(1, Ordering::Relaxed);
+        points::want();
     }
 }
 
@@ -77,13 +79,13 @@ fn host_action(signal: u64, new: Option<Action>) -> (i64, Action) {
 
 /// Makes the kernel do with a signal what the program wants; returns the kernel's result and what it did before.
 fn install(signal: u64, action: Action) -> (i64, Action) {
-    let is_attention = signal == ATTENTION && has_control();
+    let is_own = signal == TRAP || signal == ATTENTION && has_control();
     let mut flags = SA_SIGINFO | action.flags & SA_NO_CHILDREN;
     if FAULTS & bit(signal) != 0 {
         flags |= action.flags & SA_ONSTACK;
     }
     let handler = match action.handler {
-        DEFAULT | IGNORE if !is_attention => action.handler,
+        DEFAULT | IGNORE if !is_own => action.handler,
         _ => host::handler(),
     };
     host_action(signal, Some(Action { handler, flags, restorer: 0, mask: u64::MAX }))
@@ -196,8 +198,9 @@ pub fn begin() {
     set_mask(mask);
 }
 
-/// Has the node's signal handled.
+/// Has the runtime's own signals handled.
 fn listen() {
+    install(TRAP, ACTIONS.get(TRAP).unwrap_or(Action { handler: DEFAULT, flags: 0, restorer: 0, mask: 0 }));
     if has_control() {
         install(ATTENTION, Action { handler: DEFAULT, flags: 0, restorer: 0, mask: 0 });
     }
@@ -205,6 +208,7 @@ fn listen() {
 
 /// The program has come to this process, whose kernel does not know its signals yet.
 pub fn install_all() {
+    Thread::current().wanted.reset();
     for signal in 1..=COUNT {
         if let Some(action) = ACTIONS.get(signal) {
             install(signal, action);
@@ -217,8 +221,10 @@ pub fn install_all() {
         // SAFETY: the program's `stack_t`, whose memory has come along.
         unsafe { kernel::call(SIGALTSTACK, [stack.as_ptr() as u64, 0]) };
     }
-    local::__maize_poll_flag.store(1, Ordering::Relaxed);
     set_mask(signals.mask());
+    if signals.deliverable(signals.mask()) != 0 {
+        points::want();
+    }
 }
 
 /// In the child of a `fork`: nothing has come to it, and the node's signal is the program's again.

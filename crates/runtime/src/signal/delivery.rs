@@ -4,13 +4,20 @@
 use super::calls;
 use super::state::Information;
 use super::{DEFAULT, IGNORE, SA_NODEFER, SA_RESETHAND, bit};
-use crate::local;
+use crate::continuation::capture::save_frame;
+use crate::continuation::resume::write_leaf;
+use crate::continuation::unwind::SiteTable;
+use crate::isa::{self, Context, RegisterFile, jump_in_place};
+use crate::points;
 use crate::process::{self, Thread};
-use core::sync::atomic::Ordering;
+use maize_abi::record::{ALIGN, Header, VALUES};
 
 /// Words of a `ucontext_t` as Linux x86-64 has it, and where its signal mask is.
 const UCONTEXT_WORDS: usize = 122;
 const UCONTEXT_MASK: usize = 37;
+
+/// Bytes of the leaf record of a delivery.
+const LEAF_SIZE: u64 = 32;
 
 /// Signal handlers to be run before a call returns. The assembly knows the fields up to `ucontext`.
 #[repr(C, align(16))]
@@ -69,6 +76,26 @@ pub fn prepare(afterwards: Afterwards, base_mask: u64) -> u64 {
     address
 }
 
+/// Runs the handlers of what `mask` lets through at a migration point: the innermost activation is resumed from its record, in its place, as after
+/// a move, with the handlers as what it called. Returns if it cannot be.
+///
+/// # Safety
+/// `context` and `registers` are those of the point, and nothing above its frame is needed any more.
+pub unsafe fn deliver_at_point(context: &Context, registers: &RegisterFile, mask: u64) {
+    let Some(table) = SiteTable::of_this_image() else { return };
+    let Some(frame) = table.frame(context) else { return };
+    let delivery = prepare(Afterwards::Return(0), mask);
+    let leaf = (delivery - LEAF_SIZE) & !(ALIGN - 1);
+    let words = table.values(frame.site, registers).count() as u64;
+    let record = leaf - (VALUES + 8 * words).next_multiple_of(ALIGN);
+    // SAFETY: the memory is the shadow stack's unused part. The record is read before anything else uses it.
+    unsafe {
+        write_leaf(leaf, isa::delivery_resume(), &[delivery]);
+        save_frame(&table, frame.site, registers, record, leaf);
+        jump_in_place(&frame.caller, (*(record as *const Header)).resume, record)
+    }
+}
+
 /// Ends the handler that has run, if any, and gets the next one ready. Returns its address, or 0 if there is none left.
 ///
 /// # Safety
@@ -86,7 +113,7 @@ unsafe extern "C" fn __maize_delivery_next(delivery: *mut Delivery) -> u64 {
             unsafe { process::set_shadow_stack(delivery.shadow_stack) };
             calls::set_mask(delivery.final_mask);
             if signals.deliverable(delivery.final_mask) != 0 {
-                local::__maize_poll_flag.store(1, Ordering::Relaxed);
+                points::want();
             }
             return 0;
         };

@@ -1,14 +1,15 @@
-//! The handler that the kernel calls. It notes the signal and sees to it that the program comes by soon: the poll flag
-//! makes the next migration point take its slow path, and a system call that is about to block is cancelled.
+//! The handler that the kernel calls. It notes the signal and sees to it that the program comes by soon: at the next migration
+//! point ([`points`]), while a system call that is about to block is cancelled.
 //!
 //! A fault (a bad address, a division by zero) cannot wait. If the program has a handler for it, that runs here, on top of
 //! the faulting instruction, with the host's own `ucontext`; the program cannot move until it returns or jumps out of it.
 
 use super::calls;
 use super::state::Information;
-use super::{DEFAULT, FAULTS, IGNORE, SA_NODEFER, SA_RESETHAND, bit};
+use super::{DEFAULT, FAULTS, IGNORE, SA_NODEFER, SA_RESETHAND, TRAP, bit};
 use crate::isa;
 use crate::local;
+use crate::points;
 use crate::process::{self, Thread, identity};
 use core::sync::atomic::Ordering;
 use maize_abi::control::ATTENTION_SIGNAL;
@@ -28,6 +29,10 @@ pub fn handler() -> u64 {
 /// Called by the kernel.
 unsafe extern "C" fn handle(signal: u64, information: *mut Information, ucontext: u64) {
     let signal = u64::from(signal as u32);
+    // SAFETY: as this function.
+    if signal == TRAP && unsafe { points::trapped(ucontext) } {
+        return;
+    }
     // SAFETY: the kernel's structure, 128 bytes.
     let mut information = unsafe { information.read() };
     if FAULTS & bit(signal) != 0 && information.code() > 0 {
@@ -45,8 +50,11 @@ unsafe extern "C" fn handle(signal: u64, information: *mut Information, ucontext
         // SAFETY: this is the host's handler.
         unsafe { signals.record(signal, information) };
     }
+    if signal == TRAP && calls::action(signal).is_none_or(|action| action.handler == DEFAULT) {
+        calls::kill_with(signal);
+    }
     signals.interrupted().store(1, Ordering::Relaxed);
-    local::__maize_poll_flag.store(1, Ordering::Relaxed);
+    points::want();
     // SAFETY: the offset is that of this ISA's `ucontext`.
     unsafe {
         let page = isa::page();
@@ -71,7 +79,8 @@ fn is_from_node(signal: u64, information: &Information) -> bool {
 /// Called by the host's handler, with its arguments.
 unsafe fn handle_fault(signal: u64, information: Information, ucontext: u64) {
     let signals = &Thread::current().signals;
-    let Some(action) = calls::action(signal) else { calls::kill_with(signal) };
+    let action = calls::action(signal).filter(|action| !matches!(action.handler, DEFAULT | IGNORE));
+    let Some(action) = action else { calls::kill_with(signal) };
     if action.flags & SA_RESETHAND != 0 {
         calls::reset(signal);
     }

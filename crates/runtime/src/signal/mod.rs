@@ -14,6 +14,8 @@ pub mod state;
 
 /// Signals are numbered from 1 to this.
 pub const COUNT: u64 = 64;
+/// `SIGTRAP`.
+pub const TRAP: u64 = 5;
 /// `SIGABRT`.
 pub const ABORT: u64 = 6;
 /// `SIGILL`, `SIGTRAP`, `SIGBUS`, `SIGFPE`, `SIGSEGV`, `SIGSYS`: what an instruction can cause.

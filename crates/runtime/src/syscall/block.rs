@@ -8,6 +8,8 @@ use super::numbers::*;
 use super::{DEADLINE, Outcome, PARTIAL, STARTED, attend, kernel};
 use crate::isa::{self, CANCELLED, Context};
 use crate::local;
+use crate::migration::Stop;
+use crate::points;
 use crate::process::Thread;
 use crate::signal::calls as signals;
 use crate::signal::delivery::Afterwards;
@@ -252,15 +254,15 @@ pub unsafe fn wait(context: &Context, mut pending: Pending) -> Outcome {
         }
         pending.started |= result != CANCELLED;
         state.interrupted().store(0, Ordering::SeqCst);
-        local::__maize_poll_flag.store(0, Ordering::SeqCst);
+        points::heard();
         let deliverable = state.deliverable(mask);
         if deliverable == 0 {
-            attend(context, Some(pending.again()));
+            attend(context, Stop::Call(pending.again()));
             continue;
         }
         // The node can wait until the handlers run.
         if local::ATTENTION.load(Ordering::Relaxed) != 0 {
-            local::__maize_poll_flag.store(1, Ordering::Relaxed);
+            points::want();
         }
         // SAFETY: by the contract above.
         return unsafe { interrupted_by_handler(&pending, mask, own_mask.is_some(), deliverable) };

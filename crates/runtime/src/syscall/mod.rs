@@ -25,11 +25,12 @@ mod host {
     use super::call::{Blocking, Call, Source};
     use super::numbers::*;
     use super::{convert, emulate, kernel, table};
-    use crate::isa::{Context, Entry};
+    use crate::isa::{Context, Entry, RegisterFile};
     use crate::local;
-    use crate::migration::{self, Interrupted};
+    use crate::migration::{self, Interrupted, Stop};
+    use crate::points;
     use crate::process::{Thread, identity};
-    use crate::signal::delivery::{Afterwards, prepare};
+    use crate::signal::delivery::{Afterwards, deliver_at_point, prepare};
     use crate::trace;
     use core::sync::atomic::Ordering;
 
@@ -44,28 +45,28 @@ mod host {
     pub const STARTED: u64 = 1 << 34;
 
     /// Hears the node, if it has called and the program can move at this point.
-    pub(super) fn attend(context: &Context, call: Option<[u64; 7]>) {
+    pub(super) fn attend(context: &Context, stop: Stop<'_>) {
         if Thread::current().signals.in_fault_handler(context.stack_pointer) {
             return;
         }
         if local::ATTENTION.swap(0, Ordering::Acquire) != 0 {
-            migration::attend(&Interrupted { context, call });
+            migration::attend(&Interrupted { context, stop });
         }
     }
 
-    /// A migration point whose poll flag was set.
+    /// A migration point at which the thread was wanted.
     ///
     /// # Safety
-    /// Called by the assembly entry.
+    /// Called by the assembly entry with the program's registers.
     #[unsafe(no_mangle)]
-    unsafe extern "C" fn __maize_poll_entry(entry: &mut Entry) -> i64 {
-        local::__maize_poll_flag.store(0, Ordering::SeqCst);
-        attend(&entry.context, None);
+    unsafe extern "C" fn __maize_point_entry(registers: &RegisterFile, return_address: u64) {
+        let context = registers.context(return_address);
+        attend(&context, Stop::Point(registers));
         let signals = &Thread::current().signals;
         if signals.deliverable(signals.mask()) != 0 {
-            entry.delivery = prepare(Afterwards::Return(0), signals.mask());
+            // SAFETY: by the contract above.
+            unsafe { deliver_at_point(&context, registers, signals.mask()) };
         }
-        0
     }
 
     /// A system call of the program's.
@@ -75,11 +76,11 @@ mod host {
     #[unsafe(no_mangle)]
     unsafe extern "C" fn __maize_syscall_entry(entry: &mut Entry) -> i64 {
         let signals = &Thread::current().signals;
-        if local::__maize_poll_flag.load(Ordering::Relaxed) != 0 {
-            local::__maize_poll_flag.store(0, Ordering::SeqCst);
-            attend(&entry.context, Some(entry.call));
+        if points::begin_call() {
+            attend(&entry.context, Stop::Call(entry.call));
             if signals.deliverable(signals.mask()) != 0 && entry.call[0] & STARTED == 0 {
                 entry.delivery = prepare(Afterwards::Again(entry.call), signals.mask());
+                points::end_call();
                 return 0;
             }
         }
@@ -93,6 +94,7 @@ mod host {
         } else if signals.deliverable(signals.mask()) != 0 {
             entry.delivery = prepare(outcome.afterwards, signals.mask());
         }
+        points::end_call();
         match outcome.afterwards {
             Afterwards::Return(result) => result,
             Afterwards::Again(_) => 0,

@@ -89,6 +89,8 @@ pub const F_DUPFD_CLOEXEC: u64 = 1030;
 
 pub const PROT_READ: u64 = 1;
 pub const PROT_WRITE: u64 = 2;
+/// Memory can be executed.
+pub const PROT_EXEC: u64 = 4;
 
 pub const MAP_SHARED: u64 = 1;
 pub const MAP_PRIVATE: u64 = 2;

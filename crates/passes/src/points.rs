@@ -1,0 +1,95 @@
+//! What a migration point is made of.
+//!
+//! In IR, a point is a branch that is all but never taken, to a call of the runtime:
+//!
+//! ```text
+//! %requested = call i1 @__maize_requested()
+//! br i1 %requested, label %point, label %on ; point: call void @__maize_point() ; br label %on
+//! ```
+//!
+//! In machine code there is no test. The branch becomes a place that the runtime can overwrite with a trap, and
+//! whose trap leads to the call, as do the kernel's static keys; the list of these places is a section
+//! ([`POINTS_SECTION`]: pairs of the place's and the call's address). The call preserves all registers, so that the code around it need
+//! not care. If few values are live, the call stands in the way itself, as an instruction that does nothing: then the
+//! trap is taken for the call.
+
+use crate::error::PassError;
+use crate::ir::{Attribute, Builder, Module, Opcode, Place, Type, Value};
+use crate::isa::Target;
+use crate::sites;
+use maize_abi::symbols::{POINT, POINTS_SECTION, REQUESTED, STANDS_IN_THE_WAY};
+
+/// Up to so many live words a point's call stands in the way. More of them would compete for registers with what the loop needs.
+const MOST_WORDS_IN_THE_WAY: usize = 6;
+/// LLVM's number for `preserve_allcc`.
+const PRESERVE_ALL: u32 = 15;
+
+/// Splits the block before `place` and puts a point between the halves.
+pub fn insert(module: Module, place: Value) {
+    let ty = Type::function(Type::integer(module.context(), 1), &[]);
+    let requested = Builder::before(place).call(ty, module.declare_function(REQUESTED, ty).value(), &[]);
+    requested.copy_debug_location(place);
+    let rest = place.block();
+    let head = rest.split_off_head(requested);
+    let slow = rest.function().append_block("");
+    let builder = Builder::at_end(head);
+    builder.conditional_branch(requested, slow, rest).set_first_successor_unlikely();
+    builder.position_at_end(slow);
+    let ty = Type::function(Type::void(module.context()), &[]);
+    builder.call(ty, module.declare_function(POINT, ty).value(), &[]).copy_debug_location(place);
+    builder.branch(rest);
+}
+
+/// Whether a call is a point's.
+pub fn is_point(call: Value) -> bool {
+    call.callee().as_function().is_some_and(|callee| callee.name() == POINT)
+}
+
+/// Gives the points of a module for one ISA the form they have in machine code.
+///
+/// # Errors
+/// [`PassError::InvalidIr`] if a pass has made something else of a point.
+pub fn lower(module: Module, target: &Target) -> Result<(), PassError> {
+    let (Some(requested), Some(point)) = (module.function(REQUESTED), module.function(POINT)) else { return Ok(()) };
+    if target.has_preserving_calls {
+        for call in point.value().users() {
+            call.set_calling_convention(PRESERVE_ALL);
+        }
+        point.set_calling_convention(PRESERVE_ALL);
+    }
+    for test in requested.value().users() {
+        lower_one(module, target, test).ok_or_else(|| PassError::InvalidIr {
+            pass: "points",
+            message: format!("a migration point of {} has been taken apart", test.block().function().name()),
+        })?;
+    }
+    Ok(())
+}
+
+fn lower_one(module: Module, target: &Target, test: Value) -> Option<()> {
+    let branch = test.next().filter(|next| next.is(Opcode::LLVMBr) && test.users() == [*next])?;
+    let &[slow, rest] = branch.successors().as_slice() else { return None };
+    let call =
+        slow.instructions().into_iter().find(|&instruction| instruction.is_call_site() && is_point(instruction))?;
+    let words = call.operands().len() - 1;
+    let is_free = |instruction: &Value| instruction.is(Opcode::LLVMPtrToInt) || *instruction == call;
+    let costs_nothing = slow.instructions().iter().filter(|instruction| !is_free(instruction)).count() == 1;
+    if target.has_preserving_calls && costs_nothing && words <= MOST_WORDS_IN_THE_WAY {
+        let bytes = target.nop_size.to_string();
+        let number: u64 = call.call_string_attribute(Place::Function, sites::NUMBER)?.parse().ok()?;
+        sites::mark(module, call, number | STANDS_IN_THE_WAY);
+        call.add_call_attribute(
+            Place::Function,
+            Attribute::string(module.context(), "statepoint-num-patch-bytes", &bytes),
+        );
+        test.replace_all_uses_with(test.ty().constant(1));
+    } else {
+        let nop = target.nop;
+        let text =
+            format!("1: {nop}\n.pushsection {POINTS_SECTION}, \"\", @progbits\n.8byte 1b, ${{0:l}}\n.popsection");
+        Builder::before(branch).jump_by_assembly(&text, rest, slow);
+        branch.erase();
+    }
+    test.erase();
+    Some(())
+}

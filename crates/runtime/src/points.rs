@@ -1,0 +1,195 @@
+//! Having a thread stop at its next migration point.
+//!
+//! Points are no code (`maize_abi::site_table::Point`): while somebody wants a thread, all of them are overwritten with traps. The trap's
+//! handler takes the traps away and sends the thread to `__maize_point`. While a thread is in a system call nothing is overwritten:
+//! it looks for itself when it enters or leaves one.
+//!
+//! Another thread that runs into a trap meanwhile waits until it is gone; that is not long, for the
+//! thread that is wanted reaches a point or a system call without the help of others.
+
+use crate::continuation::unwind::SiteTable;
+use crate::isa;
+use crate::local;
+use crate::process::Thread;
+use crate::syscall::kernel;
+use crate::syscall::numbers::*;
+use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
+use maize_abi::layout::PAGE_SIZE;
+use maize_abi::site_table::Point;
+
+/// Whether a thread is to stop, and what has been done for it. It belongs to the host process, like the traps.
+pub struct Wanted {
+    state: AtomicU32,
+    in_call: AtomicU32,
+}
+
+const NO: u32 = 0;
+/// It is wanted, and will look for itself.
+const NOTED: u32 = 1;
+/// It is wanted, and one of those for whom there are traps.
+const ARMED: u32 = 2;
+
+impl Wanted {
+    /// A thread that nobody wants, and that is not in a system call.
+    pub const fn new() -> Wanted {
+        Wanted { state: AtomicU32::new(NO), in_call: AtomicU32::new(0) }
+    }
+
+    /// In a process to which the program has come, or a child: what was done in another is not so here.
+    pub fn reset(&self) {
+        self.state.store(NO, Ordering::Relaxed);
+    }
+
+    /// Takes note that the calling thread is wanted; it will look when it makes its next system call.
+    pub fn note(&self) {
+        let _ = self.state.compare_exchange(NO, NOTED, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// Has the calling thread stop at its next point, or at the end of the system call that it is in.
+pub fn want() {
+    let wanted = &Thread::current().wanted;
+    wanted.note();
+    if wanted.in_call.load(Ordering::Relaxed) == 0 {
+        arm(wanted);
+    }
+}
+
+/// The calling thread begins a system call. Returns whether it was wanted, which it is not any more.
+pub fn begin_call() -> bool {
+    let wanted = &Thread::current().wanted;
+    wanted.in_call.store(1, Ordering::Relaxed);
+    compiler_fence(Ordering::SeqCst);
+    wanted.state.load(Ordering::Relaxed) != NO && heard()
+}
+
+/// The calling thread goes back from a system call to the program.
+pub fn end_call() {
+    let wanted = &Thread::current().wanted;
+    wanted.in_call.store(0, Ordering::Relaxed);
+    compiler_fence(Ordering::SeqCst);
+    if wanted.state.load(Ordering::Relaxed) != NO {
+        arm(wanted);
+    }
+}
+
+/// The calling thread has stopped, or ends. Returns whether it was wanted.
+pub fn heard() -> bool {
+    let wanted = &Thread::current().wanted;
+    without_signals(|| match wanted.state.swap(NO, Ordering::Relaxed) {
+        NO => false,
+        NOTED => true,
+        _ => {
+            change(|armed| armed - 1);
+            true
+        }
+    })
+}
+
+/// In the child of a `fork`: the calling thread is alone, and nobody wants it.
+pub fn begin_child() {
+    Thread::current().wanted.reset();
+    LOCK.store(0, Ordering::Relaxed);
+    change(|_| 0);
+}
+
+/// Called by the handler of `SIGTRAP`, with signals kept out: whether the trap was a point's. Then the thread goes on at
+/// `__maize_point` if it is wanted, or else where it was.
+///
+/// # Safety
+/// `ucontext` is the kernel's.
+pub unsafe fn trapped(ucontext: u64) -> bool {
+    let page = isa::page();
+    let counter = (ucontext + page.ucontext_program_counter) as *mut u64;
+    // SAFETY: by the contract above.
+    let address = unsafe { counter.read() } - page.trap_length;
+    let Some(point) = SiteTable::of_this_image().and_then(|table| table.point(address)) else { return false };
+    let wanted = &Thread::current().wanted;
+    while wanted.state.load(Ordering::Relaxed) != ARMED && local::ARMED.load(Ordering::Acquire) != 0 {
+        // SAFETY: takes no pointers.
+        unsafe { kernel::call(SCHED_YIELD, []) };
+    }
+    // SAFETY: by the contract above. Code with a point keeps nothing below the stack pointer, since it has calls.
+    unsafe {
+        counter.write(address);
+        if wanted.state.load(Ordering::Relaxed) == ARMED {
+            heard();
+            match point.target {
+                0 => isa::enter_call(ucontext, isa::point_entry(), address + page.nop_length),
+                target => counter.write(target.into()),
+            }
+        }
+    }
+    true
+}
+
+/// Who changes the text.
+#[unsafe(link_section = ".maize.local")]
+static LOCK: AtomicU32 = AtomicU32::new(0);
+
+fn arm(wanted: &Wanted) {
+    without_signals(|| {
+        if wanted.state.swap(ARMED, Ordering::Relaxed) != ARMED {
+            change(|armed| armed + 1);
+        }
+    });
+}
+
+/// Changes for how many threads there are traps, with signals kept out.
+fn change(count: impl FnOnce(u32) -> u32) {
+    while LOCK.swap(1, Ordering::Acquire) != 0 {
+        // SAFETY: takes no pointers.
+        unsafe { kernel::call(SCHED_YIELD, []) };
+    }
+    let before = local::ARMED.load(Ordering::Relaxed);
+    let after = count(before);
+    if (before == 0) != (after == 0) {
+        overwrite(after != 0);
+    }
+    local::ARMED.store(after, Ordering::Release);
+    LOCK.store(0, Ordering::Release);
+}
+
+/// Overwrites all points with traps, or with what they were.
+fn overwrite(with_traps: bool) {
+    let Some(table) = SiteTable::of_this_image() else { return };
+    let page = isa::page();
+    let start = table.text().start & !(PAGE_SIZE - 1);
+    let size = table.text().end.next_multiple_of(PAGE_SIZE) - start;
+    let protect = |protection| {
+        // SAFETY: the text stays executable; its threads find either instruction at each point.
+        unsafe { kernel::call(MPROTECT, [start, size, protection]) }
+    };
+    if protect(PROT_READ | PROT_WRITE | PROT_EXEC) < 0 {
+        return;
+    }
+    for &Point { address, target } in table.points() {
+        let instruction = match (with_traps, target) {
+            (true, _) => page.trap,
+            (false, 0) => page.nop,
+            (false, _) => page.prefix,
+        };
+        // SAFETY: the linker lists addresses of instructions of this length, and the text is writable.
+        unsafe {
+            match page.nop_length {
+                1 => core::ptr::write_volatile(u64::from(address) as *mut u8, instruction as u8),
+                2 => core::ptr::write_volatile(u64::from(address) as *mut u16, instruction as u16),
+                _ => core::ptr::write_volatile(u64::from(address) as *mut u32, instruction as u32),
+            }
+            isa::instruction_changed(address.into());
+        }
+    }
+    protect(PROT_READ | PROT_EXEC);
+    isa::instructions_changed();
+}
+
+fn without_signals<T>(action: impl FnOnce() -> T) -> T {
+    const SIG_SETMASK: u64 = 2;
+    let (all, mut old) = (u64::MAX, 0u64);
+    // SAFETY: both are signal sets of 8 bytes.
+    unsafe { kernel::call(RT_SIGPROCMASK, [SIG_SETMASK, &raw const all as u64, &raw mut old as u64, 8]) };
+    let result = action();
+    // SAFETY: as above.
+    unsafe { kernel::call(RT_SIGPROCMASK, [SIG_SETMASK, &raw const old as u64, 0, 8]) };
+    result
+}
