@@ -23,6 +23,12 @@ pub struct Wanted {
     in_call: AtomicU32,
 }
 
+impl Default for Wanted {
+    fn default() -> Wanted {
+        Wanted::new()
+    }
+}
+
 const NO: u32 = 0;
 /// It is wanted, and will look for itself.
 const NOTED: u32 = 1;
