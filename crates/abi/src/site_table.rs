@@ -69,7 +69,7 @@ pub struct Site {
 pub struct Point {
     /// Address of what does nothing there.
     pub address: u32,
-    /// Where the trap leads: the address of code that calls `__maize_point`, or 0 if the trap is to be taken for that call.
+    /// Where the trap leads: the address of code that calls `__maize_point`.
     pub target: u32,
 }
 

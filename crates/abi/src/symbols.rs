@@ -13,9 +13,6 @@ pub const POINT: &str = "__maize_point";
 /// Section of objects that lists migration points: pairs of 8-byte addresses, that of what can be overwritten, and where
 /// the trap then leads.
 pub const POINTS_SECTION: &str = ".maize.points";
-/// Set in the stack map's number of a site that is a migration point without a call: an instruction that does nothing, to be
-/// overwritten with a trap that is taken for a call of [`POINT`].
-pub const STANDS_IN_THE_WAY: u64 = 1 << 32;
 /// Defined by the runtime: `void (ptr jmp_buf, ptr record)`. Saves its caller's frame into the record, and
 /// where the frame is into the `jmp_buf`; returns once only (the second return is the record's resume clone).
 pub const SETJMP_SAVE: &str = "__maize_setjmp_save";

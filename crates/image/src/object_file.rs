@@ -7,7 +7,7 @@
 mod align;
 mod stack_map;
 
-pub use stack_map::{FUNCTION_HEADER, SITES_SECTION, STANDS_IN_THE_WAY};
+pub use stack_map::{FUNCTION_HEADER, SITES_SECTION};
 
 use maize_abi::Isa;
 use maize_abi::image::{OBJECT_SECTION_PREFIX, OBJECT_VERSION_SECTION, VERSION};

@@ -2,7 +2,7 @@
 //!
 //! Shapes and location lists repeat: each is stored once.
 
-use crate::object_file::{FUNCTION_HEADER, SITES_SECTION, STANDS_IN_THE_WAY};
+use crate::object_file::{FUNCTION_HEADER, SITES_SECTION};
 use gimli::{
     BaseAddresses, CfaRule, CieOrFde, EhFrame, EndianSlice, LittleEndian, RegisterRule, UnwindContext, UnwindSection,
 };
@@ -72,9 +72,6 @@ pub fn build(isa: Isa, executable: &[u8], text: Range<u64>) -> Result<Vec<u8>, S
             shape: words.intern(shape),
             locations: words.intern(site.locations),
         });
-        if site.stands_in_the_way {
-            points.push(Point { address: narrow(site.return_address - nop_size(isa))?, target: 0 });
-        }
     }
     table.sort_by_key(|site| site.return_address);
     points.sort_by_key(|point| point.address);
@@ -107,8 +104,6 @@ struct RawSite {
     number: u32,
     /// Count, then locations.
     locations: Vec<u32>,
-    /// Whether it is a migration point without a call.
-    stands_in_the_way: bool,
 }
 
 /// Takes the concatenated site sections apart; `None` if they are not whole.
@@ -125,9 +120,7 @@ fn parse_sites(mut bytes: &[u8]) -> Option<Vec<RawSite>> {
             .filter_map(|word| word.try_into().ok())
             .map(u32::from_le_bytes);
         for _ in 0..count {
-            let (offset, number, count) = (words.next()?, words.next()?, words.next()?);
-            let stands_in_the_way = count & STANDS_IN_THE_WAY != 0;
-            let location_count = count & !STANDS_IN_THE_WAY;
+            let (offset, number, location_count) = (words.next()?, words.next()?, words.next()?);
             let mut locations = vec![location_count];
             for _ in 0..location_count {
                 let word = words.next()?;
@@ -137,7 +130,7 @@ fn parse_sites(mut bytes: &[u8]) -> Option<Vec<RawSite>> {
                 }
             }
             let return_address = address + u64::from(offset);
-            sites.push(RawSite { return_address, resume, number, locations, stands_in_the_way });
+            sites.push(RawSite { return_address, resume, number, locations });
         }
         bytes = bytes.get(size..)?;
     }
@@ -149,15 +142,6 @@ fn parse_points(bytes: &[u8]) -> Option<Vec<Point>> {
     let address = |bytes: &[u8]| u32::try_from(u64::from_le_bytes(bytes.try_into().ok()?)).ok();
     let pairs = bytes.chunks(16);
     pairs.map(|pair| Some(Point { address: address(pair.get(..8)?)?, target: address(pair.get(8..)?)? })).collect()
-}
-
-/// Bytes of the instruction that stands in the way at a point without a call.
-fn nop_size(isa: Isa) -> u64 {
-    match isa {
-        Isa::X86_64 => 1,
-        Isa::Aarch64 => 4,
-        Isa::Riscv64 => 2,
-    }
 }
 
 /// The frame descriptions of `.eh_frame`, by address.

@@ -8,6 +8,7 @@ use crate::error::PassError;
 use crate::ir::{Builder, Linkage, Module, Place, Type};
 use crate::isa::Target;
 use crate::points;
+use crate::shadow_stack;
 use inkwell::context::Context;
 use inkwell::llvm_sys::LLVMDiagnosticSeverity;
 use inkwell::llvm_sys::core::{
@@ -47,6 +48,12 @@ pub fn generate(bitcode: &[u8], isa: Isa, optimization_level: u8, output: Output
     retarget(module, isa, &target).map_err(|message| llvm_error("retargeting", isa, message))?;
     points::lower(module, &target)?;
     let target_machine = TargetMachine::new(isa, &target, optimization_level)?;
+    target_machine.set_data_layout(module);
+    if !target.scales_addresses {
+        let failed = |message| llvm_error("strength reduction", isa, message);
+        // SAFETY: the target machine is live.
+        unsafe { module.run_passes_for(target_machine.0, "function(loop(loop-reduce))") }.map_err(failed)?;
+    }
     let code = target_machine.emit(module, isa, output)?;
     match diagnostics.first_error() {
         Some(message) => Err(llvm_error("code generation", isa, message)),
@@ -61,10 +68,12 @@ fn llvm_error(stage: &'static str, isa: Isa, message: String) -> PassError {
 /// Makes the module one for `isa`: triple, and no trace of the target the front end compiled for.
 fn retarget(module: Module, isa: Isa, target: &Target) -> Result<(), String> {
     module.set_triple(target.triple);
+    // While tables of labels have contents.
+    computed_goto::lower_dispatches(module);
     if isa != Isa::X86_64 {
         detach_data(module)?;
     }
-    computed_goto::lower_dispatches(module);
+    shadow_stack::hide_origin(module);
     if !target.has_32_bit_registers {
         widen_words(module);
     }
@@ -119,7 +128,7 @@ fn detach_data(module: Module) -> Result<(), String> {
     for variable in module.global_variables() {
         if variable.name().starts_with("llvm.") {
             variable.delete_global();
-        } else if !variable.is_declaration() {
+        } else if !variable.is_declaration() && !computed_goto::is_own_table(variable) {
             variable.remove_initializer();
             variable.clear_comdat();
             variable.set_section("");
@@ -202,6 +211,15 @@ impl TargetMachine {
         }
     }
 
+    fn set_data_layout(&self, module: Module) {
+        // SAFETY: module and machine are live; the layout is disposed of once.
+        unsafe {
+            let layout = machine::LLVMCreateTargetDataLayout(self.0);
+            inkwell::llvm_sys::target::LLVMSetModuleDataLayout(module.raw(), layout);
+            inkwell::llvm_sys::target::LLVMDisposeTargetData(layout);
+        }
+    }
+
     fn emit(&self, module: Module, isa: Isa, output: Output) -> Result<Vec<u8>, PassError> {
         let kind = match output {
             Output::Object => machine::LLVMCodeGenFileType::LLVMObjectFile,
@@ -209,9 +227,6 @@ impl TargetMachine {
         };
         // SAFETY: module and machine are live; the buffer returned is copied and disposed of once.
         unsafe {
-            let layout = machine::LLVMCreateTargetDataLayout(self.0);
-            inkwell::llvm_sys::target::LLVMSetModuleDataLayout(module.raw(), layout);
-            inkwell::llvm_sys::target::LLVMDisposeTargetData(layout);
             let mut buffer = std::ptr::null_mut();
             let mut message = std::ptr::null_mut();
             if machine::LLVMTargetMachineEmitToMemoryBuffer(self.0, module.raw(), kind, &mut message, &mut buffer) != 0

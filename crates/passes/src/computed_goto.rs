@@ -15,6 +15,14 @@ use std::collections::{HashMap, HashSet};
 /// Metadata of a switch that is a dispatch.
 pub const DISPATCH: &str = "maize.dispatch";
 
+/// What the names of tables of an ISA's own begin with.
+const TABLE: &str = ".maize.labels";
+
+/// Whether a variable is one that [`lower_dispatches`] has made.
+pub fn is_own_table(variable: Value) -> bool {
+    variable.name().starts_with(TABLE)
+}
+
 /// Lowers label addresses and indirect branches, with migration points except in functions that `known` names,
 /// or without any (`None`).
 ///
@@ -105,19 +113,43 @@ fn lower_dispatch(module: Module, switch: Value) {
     let function = switch.block().function();
     let successors = switch.successors();
     let cases: Vec<u64> = switch.switch_cases().into_iter().filter_map(Value::as_constant_integer).collect();
-    let size = cases.iter().max().map_or(0, |last| last + 1);
     let (Some(&impossible), Some(targets)) = (successors.first(), successors.get(1..)) else { return };
-    let mut entries = vec![impossible; size as usize];
-    for (&case, &target) in cases.iter().zip(targets) {
-        entries[case as usize] = target;
-    }
-    let addresses: Vec<Value> = entries.into_iter().map(|block| function.block_address(block)).collect();
-    let table = module.add_private_table(&addresses);
+    let targets: HashMap<u64, Block> = cases.into_iter().zip(targets.iter().copied()).collect();
+    let addresses = |numbers: &mut dyn Iterator<Item = u64>| {
+        let blocks = numbers.map(|number| targets.get(&number).copied().unwrap_or(impossible));
+        module.add_private_table(TABLE, &blocks.map(|block| function.block_address(block)).collect::<Vec<_>>())
+    };
     let pointer = Type::pointer(module.context());
     let builder = Builder::before(switch);
-    let offset = builder.mul(switch.operand(0), Type::integer(module.context(), 64).constant(8));
-    let address = builder.load(pointer, builder.offset(table, offset), 8);
-    let branch = builder.indirect_branch(address, successors.len() as u32);
+    let number = switch.operand(0);
+    let place = match place_in_table(number) {
+        Some((place, labels)) => {
+            let copy = place.duplicate();
+            Builder::before(place).insert(copy);
+            copy.set_operand(0, addresses(&mut labels.into_iter()));
+            copy
+        }
+        None => {
+            let last = targets.keys().max().copied().unwrap_or(0);
+            let offset = builder.mul(number, Type::integer(module.context(), 64).constant(8));
+            builder.offset(addresses(&mut (0..=last)), offset)
+        }
+    };
+    let branch = builder.indirect_branch(builder.load(pointer, place, 8), successors.len() as u32);
     successors.iter().for_each(|&successor| branch.add_destination(successor));
     switch.erase();
+}
+
+/// If a label's number comes straight from a constant table of the program's that holds nothing else: the address it is loaded from, and
+/// the numbers in the table. Then the addresses of the labels can be in a table in its place.
+fn place_in_table(number: Value) -> Option<(Value, Vec<u64>)> {
+    let load = number.is(Opcode::LLVMPtrToInt).then(|| number.operand(0))?;
+    let place = load.is(Opcode::LLVMLoad).then(|| load.operand(0))?;
+    let table = place.is(Opcode::LLVMGetElementPtr).then(|| place.operand(0))?;
+    if number.users().len() > 1 || load.users().len() > 1 || !table.is_constant_variable() {
+        return None;
+    }
+    let label = |entry: Value| entry.operands().first()?.as_constant_integer();
+    let labels: Option<Vec<u64>> = table.initializer()?.operands().into_iter().map(label).collect();
+    Some((place, labels?))
 }

@@ -21,8 +21,8 @@ pub struct Target {
     pub has_preserving_calls: bool,
     /// What does nothing, in assembly, and can be overwritten with a trap.
     pub nop: &'static str,
-    /// Bytes of the shortest instruction that does nothing.
-    pub nop_size: u32,
+    /// Whether addresses are computed from an index as they are used; else loops had better step pointers.
+    pub scales_addresses: bool,
     initialize: fn(),
 }
 
@@ -41,7 +41,7 @@ impl Target {
                 // A segment override that means nothing in 64-bit mode (Intel SDM volume 1, 3.3.7.1); it takes no
                 // cycle, being part of the next instruction.
                 nop: ".byte 0x2e",
-                nop_size: 1,
+                scales_addresses: true,
                 initialize: x86_64,
             },
             Isa::Aarch64 => Target {
@@ -52,7 +52,7 @@ impl Target {
                 has_32_bit_registers: true,
                 has_preserving_calls: true,
                 nop: "nop",
-                nop_size: 4,
+                scales_addresses: true,
                 initialize: aarch64,
             },
             Isa::Riscv64 => Target {
@@ -63,7 +63,7 @@ impl Target {
                 has_32_bit_registers: false,
                 has_preserving_calls: false,
                 nop: "nop",
-                nop_size: 2,
+                scales_addresses: false,
                 initialize: riscv64,
             },
         }
@@ -81,8 +81,15 @@ impl Target {
 fn set_options() {
     // Values live at a site stay in callee-saved registers; without the first each would be stored to the stack before
     // each call. Without the second, values that could be computed anew would all be, into registers, right before the call.
-    let arguments =
-        [c"maize".as_ptr(), c"-use-registers-for-deopt-values".as_ptr(), c"-restrict-statepoint-remat".as_ptr()];
+    // The third keeps the cold sides of migration points out of loops. Strength reduction takes what sites name for uses of
+    // their own and gives each a register; so it is left out, or run by name (`Target::scales_addresses`).
+    let arguments = [
+        c"maize".as_ptr(),
+        c"-use-registers-for-deopt-values".as_ptr(),
+        c"-restrict-statepoint-remat".as_ptr(),
+        c"-force-loop-cold-block".as_ptr(),
+        c"-disable-lsr".as_ptr(),
+    ];
     // SAFETY: the strings are static, and `Once` keeps other threads from parsing at the same time.
     unsafe { LLVMParseCommandLineOptions(arguments.len() as i32, arguments.as_ptr(), std::ptr::null()) }
 }

@@ -10,17 +10,13 @@
 //! In machine code there is no test. The branch becomes a place that the runtime can overwrite with a trap, and
 //! whose trap leads to the call, as do the kernel's static keys; the list of these places is a section
 //! ([`POINTS_SECTION`]: pairs of the place's and the call's address). The call preserves all registers, so that the code around it need
-//! not care. If few values are live, the call stands in the way itself, as an instruction that does nothing: then the
-//! trap is taken for the call.
+//! not care.
 
 use crate::error::PassError;
-use crate::ir::{Attribute, Builder, Module, Opcode, Place, Type, Value};
+use crate::ir::{Builder, Module, Opcode, Type, Value};
 use crate::isa::Target;
-use crate::sites;
-use maize_abi::symbols::{POINT, POINTS_SECTION, REQUESTED, STANDS_IN_THE_WAY};
+use maize_abi::symbols::{POINT, POINTS_SECTION, REQUESTED};
 
-/// Up to so many live words a point's call stands in the way. More of them would compete for registers with what the loop needs.
-const MOST_WORDS_IN_THE_WAY: usize = 6;
 /// LLVM's number for `preserve_allcc`.
 const PRESERVE_ALL: u32 = 15;
 
@@ -58,7 +54,7 @@ pub fn lower(module: Module, target: &Target) -> Result<(), PassError> {
         point.set_calling_convention(PRESERVE_ALL);
     }
     for test in requested.value().users() {
-        lower_one(module, target, test).ok_or_else(|| PassError::InvalidIr {
+        lower_one(target, test).ok_or_else(|| PassError::InvalidIr {
             pass: "points",
             message: format!("a migration point of {} has been taken apart", test.block().function().name()),
         })?;
@@ -66,30 +62,13 @@ pub fn lower(module: Module, target: &Target) -> Result<(), PassError> {
     Ok(())
 }
 
-fn lower_one(module: Module, target: &Target, test: Value) -> Option<()> {
+fn lower_one(target: &Target, test: Value) -> Option<()> {
     let branch = test.next().filter(|next| next.is(Opcode::LLVMBr) && test.users() == [*next])?;
     let &[slow, rest] = branch.successors().as_slice() else { return None };
-    let call =
-        slow.instructions().into_iter().find(|&instruction| instruction.is_call_site() && is_point(instruction))?;
-    let words = call.operands().len() - 1;
-    let is_free = |instruction: &Value| instruction.is(Opcode::LLVMPtrToInt) || *instruction == call;
-    let costs_nothing = slow.instructions().iter().filter(|instruction| !is_free(instruction)).count() == 1;
-    if target.has_preserving_calls && costs_nothing && words <= MOST_WORDS_IN_THE_WAY {
-        let bytes = target.nop_size.to_string();
-        let number: u64 = call.call_string_attribute(Place::Function, sites::NUMBER)?.parse().ok()?;
-        sites::mark(module, call, number | STANDS_IN_THE_WAY);
-        call.add_call_attribute(
-            Place::Function,
-            Attribute::string(module.context(), "statepoint-num-patch-bytes", &bytes),
-        );
-        test.replace_all_uses_with(test.ty().constant(1));
-    } else {
-        let nop = target.nop;
-        let text =
-            format!("1: {nop}\n.pushsection {POINTS_SECTION}, \"\", @progbits\n.8byte 1b, ${{0:l}}\n.popsection");
-        Builder::before(branch).jump_by_assembly(&text, rest, slow);
-        branch.erase();
-    }
+    let nop = target.nop;
+    let text = format!("1: {nop}\n.pushsection {POINTS_SECTION}, \"\", @progbits\n.8byte 1b, ${{0:l}}\n.popsection");
+    Builder::before(branch).jump_by_assembly(&text, rest, slow);
+    branch.erase();
     test.erase();
     Some(())
 }

@@ -158,7 +158,7 @@ impl CloneBody {
                 })
                 .collect();
             let call = builder.call_with_words(ty, continuation, &[inner], &words);
-            sites::mark(module, call, site.number.into());
+            sites::mark(module, call, site.number);
             call
         };
         if let Some(&slot) = slots.get(&site.result()) {

@@ -17,6 +17,8 @@ use maize_abi::layout::thread::SHADOW_STACK;
 use std::collections::HashMap;
 
 const STACK_ALIGNMENT: u64 = 16;
+/// Metadata of a frame's address.
+const FRAME: &str = "maize.frame";
 
 /// The shadow frame of one function.
 pub struct ShadowFrame {
@@ -117,6 +119,19 @@ fn address_at_uses(alloca: Value, base: Value, offset: u64) {
     }
 }
 
+/// Keeps back ends, in a module that is for one ISA only, from addressing locals by the stack pointer that the function has found: that would be
+/// a second value to keep, beside the frame's address.
+pub fn hide_origin(module: Module) {
+    for function in module.definitions() {
+        for base in function.entry().instructions().into_iter().filter(|instruction| instruction.has_mark(FRAME)) {
+            let Some(next) = base.next() else { continue };
+            let copy = Builder::before(next).opaque_copy(base);
+            base.replace_all_uses_with(copy);
+            copy.set_operand(0, base);
+        }
+    }
+}
+
 /// Inserts prologue and epilogues.
 fn open_frame(module: Module, function: Function, size: u64, alignment: u64) -> ShadowFrame {
     let context = module.context();
@@ -136,6 +151,7 @@ fn open_frame(module: Module, function: Function, size: u64, alignment: u64) -> 
         let mask = module.intrinsic("llvm.ptrmask", &[pointer, int64]);
         base = builder.call(mask.function_type(), mask.value(), &[base, int64.constant(alignment.wrapping_neg())]);
     }
+    base.mark(FRAME);
     builder.store(base, slot, 8);
 
     for block in function.blocks() {

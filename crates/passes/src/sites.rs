@@ -147,7 +147,7 @@ fn renew(module: Module, call: Value, number: u32, live: &[(Value, u64)]) -> (Va
     let words = split_all(module, &builder, live);
     let new = builder.call_with_words(call.called_type(), call.callee(), &call.arguments(), &words);
     describe_call(new, call, call.arguments().len(), 0);
-    mark(module, new, number.into());
+    mark(module, new, number);
     new.copy_debug_location(call);
     call.replace_all_uses_with(new);
     call.erase();
@@ -166,12 +166,9 @@ fn types(words: &[Value]) -> Vec<Type> {
     words.iter().map(|word| word.ty()).collect()
 }
 
-/// The attribute that holds a call's site number, which the stack map repeats.
-pub const NUMBER: &str = "statepoint-id";
-
-/// Gives a call its site number.
-pub fn mark(module: Module, call: Value, number: u64) {
-    let attribute = Attribute::string(module.context(), NUMBER, &number.to_string());
+/// Gives a call its site number, which the stack map repeats.
+pub fn mark(module: Module, call: Value, number: u32) {
+    let attribute = Attribute::string(module.context(), "statepoint-id", &number.to_string());
     call.add_call_attribute(Place::Function, attribute);
 }
 
@@ -184,7 +181,7 @@ fn save_frame(module: Module, marker: Value, number: u32, live: &[(Value, u64)],
     let record = record.map_or(pointer.zero(), |(base, offset)| builder.offset_by(base, offset as i64));
     let words = split_all(module, &builder, live);
     let call = builder.call_with_words(ty, save.value(), &[marker.arguments()[0], record], &words);
-    mark(module, call, number.into());
+    mark(module, call, number);
     call.copy_debug_location(marker);
     Site { number, call, setjmp: Some(marker), next: marker.block(), live: Vec::new(), words: types(&words) }
 }

@@ -4,7 +4,7 @@
 //! `MAIZE_BLESS=1 cargo test` writes the expectations anew, for review in the diff.
 
 use maize_abi::Isa;
-use maize_passes::{CompileOptions, Pass, PassError, compile_module, instrument_to_text};
+use maize_passes::{CompileOptions, Pass, PassError, compile_module, compile_to_assembly, instrument_to_text};
 use std::path::Path;
 
 fn options() -> CompileOptions {
@@ -126,4 +126,25 @@ fn an_intrinsic_of_one_isa_is_refused_by_name() {
         "declare void @llvm.x86.sse2.lfence()\ndefine void @f() {\n  call void @llvm.x86.sse2.lfence()\n  ret void\n}",
     );
     assert!(matches!(error, PassError::IsaIntrinsic { intrinsic, .. } if intrinsic == "llvm.x86.sse2.lfence"));
+}
+
+#[test]
+fn a_migration_point_is_no_test_in_machine_code() {
+    let source = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/migration_points.ll"));
+    for isa in Isa::ALL {
+        let assembly = compile_to_assembly(&source, &options(), isa).unwrap();
+        assert!(!assembly.contains("__maize_requested"), "{}: {assembly}", isa.name());
+        let functions = assembly.matches(".maize.points").count();
+        let calls = assembly.matches("__maize_point").count();
+        assert!(functions >= 2 && calls >= functions, "{}: {assembly}", isa.name());
+    }
+}
+
+#[test]
+fn a_point_that_was_taken_apart_is_an_error() {
+    let source = b"declare i1 @__maize_requested()\ndeclare void @__maize_point()\n\
+        define i32 @f(i32 %a) {\n  %r = call i1 @__maize_requested()\n  %s = select i1 %r, i32 %a, i32 1\n\
+        call void @__maize_point()\n  ret i32 %s\n}\n\0";
+    let error = compile_module(source, &options()).unwrap_err();
+    assert!(error.to_string().contains("taken apart"), "{error}");
 }

@@ -115,15 +115,12 @@ pub unsafe fn trapped(ucontext: u64) -> bool {
         // SAFETY: takes no pointers.
         unsafe { kernel::call(SCHED_YIELD, []) };
     }
-    // SAFETY: by the contract above. Code with a point keeps nothing below the stack pointer, since it has calls.
+    // SAFETY: by the contract above.
     unsafe {
         counter.write(address);
         if wanted.state.load(Ordering::Relaxed) == ARMED {
             heard();
-            match point.target {
-                0 => isa::enter_call(ucontext, isa::point_entry(), address + page.nop_length),
-                target => counter.write(target.into()),
-            }
+            counter.write(point.target.into());
         }
     }
     true
@@ -169,12 +166,8 @@ fn overwrite(with_traps: bool) {
     if protect(PROT_READ | PROT_WRITE | PROT_EXEC) < 0 {
         return;
     }
-    for &Point { address, target } in table.points() {
-        let instruction = match (with_traps, target) {
-            (true, _) => page.trap,
-            (false, 0) => page.nop,
-            (false, _) => page.prefix,
-        };
+    let instruction = if with_traps { page.trap } else { page.nop };
+    for &Point { address, .. } in table.points() {
         // SAFETY: the linker lists addresses of instructions of this length, and the text is writable.
         unsafe {
             match page.nop_length {

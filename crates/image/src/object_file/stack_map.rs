@@ -12,14 +12,12 @@
 //!     24        per site: u32 offset of the return address, u32 site number, u32 count, then that many locations
 //! ```
 //!
-//! The count has [`STANDS_IN_THE_WAY`] set if the site is a migration point without a call.
-//!
 //! A location is as in [`maize_abi::site_table::location`], each followed by what that says.
 
 use super::{ObjectError, malformed};
 use maize_abi::Isa;
 use maize_abi::site_table::location;
-use maize_abi::symbols::{self, RESUME_SUFFIX};
+use maize_abi::symbols::RESUME_SUFFIX;
 use object::build::Id;
 use object::build::elf::{Builder, Relocation, SectionData, SectionId, SymbolId};
 use object::elf;
@@ -37,9 +35,6 @@ const FUNCTION_SIZE: usize = 24;
 const LOCATION_SIZE: usize = 12;
 /// Calling convention, flags and count precede the operands of the bundle.
 const FIRST_OPERAND: usize = 3;
-
-/// Set in a site's count.
-pub const STANDS_IN_THE_WAY: u32 = 1 << 31;
 
 /// The sites of one function as the stack map gives them.
 struct FunctionSites {
@@ -224,15 +219,14 @@ fn parse(bytes: &[u8]) -> Result<Vec<FunctionSites>, String> {
 }
 
 fn parse_site(reader: &mut Reader<'_>, constants: &[u64], encoded: &mut Vec<u8>) -> Result<(), String> {
-    let number = reader.u64()?;
+    let number = reader.u64()? as u32;
     let offset = reader.u32()?;
     let (_, count) = (reader.u16()?, usize::from(reader.u16()?));
     let first = reader.position;
-    let stands_in_the_way = if number & symbols::STANDS_IN_THE_WAY == 0 { 0 } else { STANDS_IN_THE_WAY };
     let mut put = |word: u32| encoded.extend_from_slice(&word.to_le_bytes());
     put(offset);
-    put(number as u32);
-    put(count.saturating_sub(FIRST_OPERAND) as u32 | stands_in_the_way);
+    put(number);
+    put(count.saturating_sub(FIRST_OPERAND) as u32);
     for index in FIRST_OPERAND..count {
         reader.position = first + index * LOCATION_SIZE;
         let [kind, _] = reader.number::<2>()?;

@@ -132,20 +132,6 @@ impl Value {
         (!attribute.is_null()).then_some(Attribute(attribute))
     }
 
-    /// The value of a string attribute of a call with this name.
-    pub fn call_string_attribute(self, place: Place, name: &str) -> Option<String> {
-        unsafe {
-            let (text, length) = (name.as_ptr().cast(), name.len() as u32);
-            let attribute = LLVMGetCallSiteStringAttribute(self.0, place.index(), text, length);
-            if attribute.is_null() {
-                return None;
-            }
-            let mut length = 0;
-            let value = LLVMGetStringAttributeValue(attribute, &mut length).cast::<u8>();
-            Some(String::from_utf8_lossy(std::slice::from_raw_parts(value, length as usize)).into_owned())
-        }
-    }
-
     /// Removes an attribute of a call, if present.
     pub fn remove_call_attribute(self, place: Place, name: &str) {
         unsafe { LLVMRemoveCallSiteEnumAttribute(self.0, place.index(), kind(name)) }

@@ -120,6 +120,20 @@ impl Builder {
         }
     }
 
+    /// A copy of a value of which the compiler does not know that it is one.
+    pub fn opaque_copy(&self, value: Value) -> Value {
+        let constraints = "=r,0";
+        unsafe {
+            let mut parameters = [value.ty().0];
+            let ty = LLVMFunctionType(value.ty().0, parameters.as_mut_ptr(), 1, 0);
+            let dialect = LLVMInlineAsmDialect::LLVMInlineAsmDialectATT;
+            let (text, length) = (constraints.as_ptr().cast(), constraints.len());
+            let assembly = LLVMGetInlineAsm(ty, NO_NAME, 0, text, length, 0, 0, dialect, 0);
+            let mut arguments = [value.0];
+            Value(LLVMBuildCall2(self.0, ty, assembly, arguments.as_mut_ptr(), 1, NO_NAME))
+        }
+    }
+
     /// A call with a `deopt` operand bundle: values whose places at the call back ends write down in the stack map.
     pub fn call_with_words(&self, ty: Type, callee: Value, arguments: &[Value], words: &[Value]) -> Value {
         let mut raw: Vec<LLVMValueRef> = arguments.iter().map(|argument| argument.0).collect();

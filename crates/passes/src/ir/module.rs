@@ -10,6 +10,7 @@ use inkwell::llvm_sys::analysis::{LLVMVerifierFailureAction, LLVMVerifyModule};
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::error::{LLVMDisposeErrorMessage, LLVMErrorRef, LLVMGetErrorMessage};
 use inkwell::llvm_sys::prelude::*;
+use inkwell::llvm_sys::target_machine::LLVMTargetMachineRef;
 use inkwell::llvm_sys::transforms::pass_builder as passes;
 use std::ffi::CStr;
 
@@ -117,11 +118,12 @@ impl Module {
     }
 
     /// A constant array of pointers that only this module sees.
-    pub fn add_private_table(self, entries: &[Value]) -> Value {
+    pub fn add_private_table(self, name: &str, entries: &[Value]) -> Value {
+        let name = c_string(name);
         let mut raw: Vec<LLVMValueRef> = entries.iter().map(|entry| entry.0).collect();
         unsafe {
             let list = LLVMConstArray2(Type::pointer(self.context()).0, raw.as_mut_ptr(), raw.len() as u64);
-            let variable = Value(LLVMAddGlobal(self.0, LLVMTypeOf(list), c"".as_ptr()));
+            let variable = Value(LLVMAddGlobal(self.0, LLVMTypeOf(list), name.as_ptr()));
             LLVMSetInitializer(variable.0, list);
             variable.set_linkage(Linkage::LLVMPrivateLinkage);
             variable.set_global_constant(true);
@@ -199,10 +201,22 @@ impl Module {
     /// # Errors
     /// LLVM's message, for a pipeline it does not know.
     pub fn run_passes(self, pipeline: &str) -> Result<(), String> {
+        // SAFETY: these passes need no target.
+        unsafe { self.run_passes_for(std::ptr::null_mut(), pipeline) }
+    }
+
+    /// The same for passes that must know the target.
+    ///
+    /// # Errors
+    /// The pass manager's message.
+    ///
+    /// # Safety
+    /// `target` is null or a live target machine.
+    pub unsafe fn run_passes_for(self, target: LLVMTargetMachineRef, pipeline: &str) -> Result<(), String> {
         unsafe {
             let options = passes::LLVMCreatePassBuilderOptions();
             let text = c_string(pipeline);
-            let error = passes::LLVMRunPasses(self.0, text.as_ptr(), std::ptr::null_mut(), options);
+            let error = passes::LLVMRunPasses(self.0, text.as_ptr(), target, options);
             passes::LLVMDisposePassBuilderOptions(options);
             check(error)
         }

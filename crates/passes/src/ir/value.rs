@@ -162,6 +162,11 @@ impl Value {
         Type(unsafe { LLVMGlobalGetValueType(self.0) })
     }
 
+    /// Whether it is a global variable that never changes.
+    pub fn is_constant_variable(self) -> bool {
+        unsafe { !LLVMIsAGlobalVariable(self.0).is_null() && LLVMIsGlobalConstant(self.0) != 0 }
+    }
+
     /// A global variable's initial value.
     pub fn initializer(self) -> Option<Value> {
         let value = unsafe { LLVMGetInitializer(self.0) };

@@ -390,9 +390,9 @@ FUNCTION(__maize_isa_page)
 	.p2align 3
 .Lpage:
 	.quad 2                                  /* maize_abi::Isa */
-	.quad 440, 432, 424                      /* ucontext: program counter, stack pointer, link register */
+	.quad 440, 432                           /* ucontext: program counter, stack pointer */
 	.quad 0xd4200000, 0                      /* brk #0 */
-	.quad 0xd503201f, 0xd503201f, 4          /* nop */
+	.quad 0xd503201f, 4                      /* nop */
 	.quad 64, 32, 2                          /* v0 is DWARF register 64 */
 	.quad 1                                  /* struct sigaction has a restorer */
 	.quad 0x4000, 0x8000, 0x10000, 0x20000   /* O_DIRECTORY, O_NOFOLLOW, O_DIRECT, O_LARGEFILE */

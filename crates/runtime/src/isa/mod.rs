@@ -45,17 +45,13 @@ pub struct Page {
     pub ucontext_program_counter: u64,
     /// Offset of the stack pointer in the kernel's `ucontext`.
     pub ucontext_stack_pointer: u64,
-    /// Offset of the register that holds a call's return address, or 0 if it is on the stack.
-    pub ucontext_link_register: u64,
     /// The instruction that traps.
     pub trap: u64,
     /// How far the program counter is behind a trap when its handler runs.
     pub trap_length: u64,
-    /// What stands in the way at a point without a call, in this ISA's encoding.
+    /// What is there otherwise, and does nothing.
     pub nop: u64,
-    /// What does nothing at other points.
-    pub prefix: u64,
-    /// Bytes of each of these.
+    /// Bytes of either.
     pub nop_length: u64,
     /// DWARF number of the first floating-point register; where they begin in a [`RegisterFile`], and how many words each takes.
     pub floating_point: [u64; 3],
@@ -98,7 +94,6 @@ unsafe extern "C" {
     fn __maize_set_host_thread_pointer(thread_pointer: u64);
     fn __maize_thread_pointer() -> u64;
     fn __maize_syscall_resume(record: u64) -> i64;
-    fn __maize_point();
     fn __maize_point_resume(record: u64);
     fn __maize_delivery_resume(record: u64) -> i64;
     fn __maize_instruction_changed(address: u64);
@@ -265,31 +260,6 @@ pub fn point_resume() -> u64 {
 /// What to write as `resume` into a leaf record whose value is the address of a `signal::Delivery`.
 pub fn delivery_resume() -> u64 {
     __maize_delivery_resume as *const () as u64
-}
-
-/// Where a thread goes that has stopped at a migration point, as if by a call.
-pub fn point_entry() -> u64 {
-    __maize_point as *const () as u64
-}
-
-/// Changes what the kernel has saved of a thread so that it is about to begin a function, called from before `return_address`.
-///
-/// # Safety
-/// `ucontext` is the kernel's, and the thread keeps nothing below its stack pointer.
-pub unsafe fn enter_call(ucontext: u64, function: u64, return_address: u64) {
-    let page = page();
-    // SAFETY: the offsets are those of this ISA's `ucontext`; the stack is the thread's.
-    unsafe {
-        let word = |offset| (ucontext + offset) as *mut u64;
-        if page.ucontext_link_register == 0 {
-            let stack_pointer = word(page.ucontext_stack_pointer);
-            stack_pointer.write(stack_pointer.read() - 8);
-            (stack_pointer.read() as *mut u64).write(return_address);
-        } else {
-            word(page.ucontext_link_register).write(return_address);
-        }
-        word(page.ucontext_program_counter).write(function);
-    }
 }
 
 /// Code at an address has been overwritten; to be followed, after the last of several, by [`instructions_changed`].

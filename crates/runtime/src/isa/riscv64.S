@@ -399,9 +399,9 @@ FUNCTION(__maize_isa_page)
 	.p2align 3
 .Lpage:
 	.quad 3                                  /* maize_abi::Isa */
-	.quad 176, 192, 184                      /* ucontext: program counter, stack pointer, link register */
+	.quad 176, 192                           /* ucontext: program counter, stack pointer */
 	.quad 0x9002, 0                          /* c.ebreak */
-	.quad 0x0001, 0x0001, 2                  /* c.nop */
+	.quad 0x0001, 2                          /* c.nop */
 	.quad 32, 32, 1                          /* f0 is DWARF register 32 */
 	.quad 0                                  /* struct sigaction has no restorer */
 	.quad 0x10000, 0x20000, 0x4000, 0x8000   /* O_DIRECTORY, O_NOFOLLOW, O_DIRECT, O_LARGEFILE */

@@ -392,9 +392,9 @@ FUNCTION(__maize_isa_page)
 	.p2align 3
 .Lpage:
 	.quad 1                                  /* maize_abi::Isa */
-	.quad 168, 160, 0                        /* ucontext: program counter, stack pointer, no link register */
+	.quad 168, 160                           /* ucontext: program counter, stack pointer */
 	.quad 0xcc, 1                            /* int3 */
-	.quad 0x90, 0x2e, 1                      /* nop, cs prefix */
+	.quad 0x2e, 1                            /* a cs prefix */
 	.quad 17, 16, 2                          /* xmm0 is DWARF register 17 */
 	.quad 1                                  /* struct sigaction has a restorer */
 	.quad 0x10000, 0x20000, 0x4000, 0x8000   /* O_DIRECTORY, O_NOFOLLOW, O_DIRECT, O_LARGEFILE */
