@@ -167,9 +167,15 @@ fn arguments_environment_and_input_are_the_programs() -> Result<()> {
 #[test]
 fn exit_status_and_signals_are_the_programs() -> Result<()> {
     let (native, program) = build("endings")?;
-    for arguments in
-        [&["exit", "7"][..], &["return", "255"], &["abort"], &["signal", "15"], &["signal", "9"], &["fault"]]
-    {
+    for arguments in [
+        &["exit", "7"][..],
+        &["return", "255"],
+        &["abort"],
+        &["signal", "15"],
+        &["signal", "5"],
+        &["signal", "9"],
+        &["fault"],
+    ] {
         let natively = Run::new(&native).arguments(arguments).run()?;
         let end = match (natively.status.code(), natively.status.signal()) {
             (Some(status), _) => Exit::Status(status),
@@ -190,6 +196,16 @@ fn exit_status_and_signals_are_the_programs() -> Result<()> {
                 ensure!(report.exit == end && !report.migrations.is_empty(), "{report:?}\n{}", outcome.command);
             }
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn threads_that_compute_hear_signals() -> Result<()> {
+    let (native, program) = build("threads")?;
+    let expected = expected(&native, &[])?;
+    for isa in ISAS {
+        Run::new(&program).placed(Placement::On(isa)).run()?.printed(&expected)?;
     }
     Ok(())
 }

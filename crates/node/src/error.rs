@@ -47,14 +47,6 @@ pub enum RunError {
         /// Why it failed.
         source: std::io::Error,
     },
-    /// The report could not be written.
-    #[error("{}: could not write the report: {source}", path.display())]
-    Report {
-        /// The report's file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
 }
 
 impl RunError {

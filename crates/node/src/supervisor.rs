@@ -329,8 +329,8 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    /// The source notices on the transfer socket, stays, and says so; here only a host that died
-    /// before the move was asked for is replaced.
+    /// A host that dies before the move was asked for is an error. Later the source notices on the transfer socket,
+    /// stays, and says so.
     fn destination_ended(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), RunError> {
         match self.next.take() {
             Some(Destination { host, phase: Phase::Starting | Phase::Ready }) => {

@@ -92,11 +92,13 @@ pub fn heard() -> bool {
     })
 }
 
-/// In the child of a `fork`: the calling thread is alone, and nobody wants it.
+/// In the child of a `fork`: the calling thread is alone, and nobody wants it. Another may have been changing the text.
 pub fn begin_child() {
     Thread::current().wanted.reset();
-    LOCK.store(0, Ordering::Relaxed);
-    change(|_| 0);
+    let unfinished = LOCK.swap(0, Ordering::Relaxed) != 0;
+    if local::ARMED.swap(0, Ordering::Relaxed) != 0 || unfinished {
+        overwrite(false);
+    }
 }
 
 /// Called by the handler of `SIGTRAP`, with signals kept out: whether the trap was a point's. Then the thread goes on at
