@@ -27,6 +27,15 @@ pub enum ImageError {
     /// The bytes are not a 64-bit little-endian ELF file.
     #[error("the file is not an ELF executable: name a program built with `maize cc`")]
     NotElf,
+    /// The file is the beginning of an ELF file.
+    #[error(
+        "the file ends after {found} bytes, before what its ELF headers say is in it: it was cut off; copy it again from an \
+         intact copy, or build it again"
+    )]
+    CutOff {
+        /// Bytes the file has.
+        found: u64,
+    },
     /// The file is an ELF file, but one without a multi-ISA header.
     #[error("the file is not a multi-ISA executable: build it with `maize cc`")]
     NotMultiIsa,

@@ -56,7 +56,10 @@ fn any_bit_of_the_header_is_protected() {
 fn any_other_length_is_noticed() {
     let file = program();
     for length in (0..1000).chain((1000..file.len()).step_by(61)) {
-        assert!(Image::parse(&file[..length]).is_err(), "{length} bytes");
+        let error = Image::parse(&file[..length]).unwrap_err();
+        // Four bytes make an ELF file.
+        let cut_off = matches!(error, ImageError::CutOff { .. } | ImageError::WrongLength { .. });
+        assert!(cut_off || length < 4, "{length} bytes: {error}");
     }
     let mut longer = file.to_vec();
     longer.push(0);

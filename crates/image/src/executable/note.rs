@@ -175,11 +175,15 @@ fn find_note(file: &[u8]) -> Result<Option<Range<usize>>, ImageError> {
     if !file.starts_with(&elf::ELFMAG) {
         return Err(ImageError::NotElf);
     }
+    let cut_off = ImageError::CutOff { found: file.len() as u64 };
+    if file.len() < size_of::<elf::FileHeader64<Le>>() {
+        return Err(cut_off);
+    }
     let Ok(header) = elf::FileHeader64::<Le>::parse(file) else { return Ok(None) };
     if header.endian().is_err() {
         return Ok(None);
     }
-    let Ok(segments) = header.program_headers(Le, file) else { return Ok(None) };
+    let Ok(segments) = header.program_headers(Le, file) else { return Err(cut_off) };
     for segment in segments {
         let Ok(Some(mut notes)) = segment.notes(Le, file) else { continue };
         while let Ok(Some(note)) = notes.next() {
@@ -189,6 +193,10 @@ fn find_note(file: &[u8]) -> Result<Option<Range<usize>>, ImageError> {
                 return Ok(start.map(|start| start..start + note.desc().len()));
             }
         }
+    }
+    let ends = segments.iter().map(|segment| segment.p_offset(Le).saturating_add(segment.p_filesz(Le)));
+    if ends.max().is_some_and(|end| end > file.len() as u64) {
+        return Err(cut_off);
     }
     Ok(None)
 }
