@@ -8,13 +8,14 @@
 enum { THREADS = 3, SIGNALS = 20 };
 static _Atomic int heard[THREADS];
 static _Thread_local int number;
-static _Atomic int stop;
+static _Atomic int ready, stop;
 
 static void handler(int signal) { (void)signal; heard[number]++; }
 
 static void *compute(void *argument)
 {
     number = (int)(long)argument;
+    ready++;
     unsigned long value = number;
     while (!stop)
         for (int i = 0; i < 1000; i++)
@@ -29,6 +30,9 @@ int main(void)
     sigaction(SIGUSR1, &action, 0);
     for (long i = 0; i < THREADS; i++)
         pthread_create(&threads[i], 0, compute, (void *)i);
+    /* A signal before that would be counted for another thread. */
+    while (ready < THREADS)
+        sched_yield();
     for (int round = 0; round < SIGNALS; round++)
         for (int i = 0; i < THREADS; i++) {
             pthread_kill(threads[i], SIGUSR1);

@@ -201,7 +201,6 @@ fn exit_status_and_signals_are_the_programs() -> Result<()> {
 }
 
 #[test]
-#[ignore = "has been seen to hang once, under load; run it by name"]
 fn threads_that_compute_hear_signals() -> Result<()> {
     let (native, program) = build("threads")?;
     let expected = expected(&native, &[])?;

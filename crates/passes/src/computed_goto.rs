@@ -32,17 +32,18 @@ pub fn run(module: Module, known: Option<&HashSet<String>>) -> Result<(), PassEr
     for function in module.definitions() {
         let has_points = known.is_some_and(|known| !known.contains(&function.name()));
         let numbers = number_labels(function);
-        let mut targets = Vec::new();
-        for block in function.blocks() {
+        let blocks = function.blocks();
+        let mut targets = HashSet::new();
+        for block in &blocks {
             if let Some(branch) = block.terminator().filter(|terminator| terminator.is(Opcode::LLVMIndirectBr)) {
                 targets.extend(branch.successors());
                 lower_branch(branch, &numbers);
             }
         }
-        targets.sort_unstable();
-        targets.dedup();
-        for place in targets.into_iter().filter(|_| has_points).filter_map(Block::first_insertion_point) {
-            points::insert(module, place);
+        for block in blocks.into_iter().filter(|block| has_points && targets.contains(block)) {
+            if let Some(place) = block.first_insertion_point() {
+                points::insert(module, place);
+            }
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ use crate::ir::{Block, Builder, Function, Module, Opcode, Place, Type, Value, cl
 use crate::sites::{self, Site};
 use crate::words::{self, WORD};
 use maize_abi::record;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Adds the resume clone, without a body, of `function`.
 pub fn declare(module: Module, function: Function, name: &str) -> Function {
@@ -82,7 +82,7 @@ fn demote(demotion: &Demotion<'_>) -> HashMap<Value, Value> {
         sites.iter().flat_map(|site| site.live.iter().map(|&(value, _)| value)).chain(results).collect();
     let builder = Builder::at_end(*entry);
     let mut slots = HashMap::new();
-    for value in live {
+    for &value in &live {
         slots.entry(value).or_insert_with(|| builder.alloca(value.ty(), record::ALIGN));
     }
     // Uses first, while originals and copies still correspond one to one.
@@ -99,15 +99,16 @@ fn demote(demotion: &Demotion<'_>) -> HashMap<Value, Value> {
             }
         }
     }
-    for (&value, &slot) in &slots {
-        // Parameters arrive by records only.
-        if value.is_argument() {
+    let mut stored = HashSet::new();
+    // Parameters arrive by records only.
+    for value in live.into_iter().filter(|value| !value.is_argument()) {
+        if !stored.insert(value) {
             continue;
         }
         let copy = copies[&value];
         let place = if value.is(Opcode::LLVMPHI) { copy.block().first_insertion_point() } else { copy.next() };
         if let Some(place) = place {
-            Builder::before(place).store(copy, slot, record::ALIGN);
+            Builder::before(place).store(copy, slots[&value], record::ALIGN);
         }
     }
     slots

@@ -71,7 +71,9 @@ fn every_pass_does_what_its_golden_files_say() {
             if actual != expected {
                 failures.push_str(&format!("{name}: expected\n{expected}\nbut got\n{actual}\n"));
             }
-            compile_module(&source, &options()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let compile = || compile_module(&source, &options()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let (first, second) = (compile(), compile());
+            assert!(first == second, "{name}: compiled again it is not the same");
             tested.push(pass.name());
         }
     }

@@ -4,13 +4,15 @@
 //! handler takes the traps away and sends the thread to `__maize_point`. While a thread is in a system call nothing is overwritten:
 //! it looks for itself when it enters or leaves one.
 //!
-//! Another thread that runs into a trap meanwhile waits until it is gone; that is not long, for the
+//! Another thread that runs into a trap meanwhile sleeps until it is gone; that is not long, for the
 //! thread that is wanted reaches a point or a system call without the help of others.
 
 use crate::continuation::unwind::SiteTable;
 use crate::isa;
 use crate::local;
 use crate::process::Thread;
+use crate::signal::calls::without_signals;
+use crate::sync::{Lock, wait_while, wake};
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
@@ -81,21 +83,25 @@ pub fn end_call() {
 
 /// The calling thread has stopped, or ends. Returns whether it was wanted.
 pub fn heard() -> bool {
-    let wanted = &Thread::current().wanted;
-    without_signals(|| match wanted.state.swap(NO, Ordering::Relaxed) {
-        NO => false,
-        NOTED => true,
-        _ => {
-            change(|armed| armed - 1);
+    let state = &Thread::current().wanted.state;
+    // A handler in between may only make it `NOTED` or `ARMED`.
+    match state.compare_exchange(NOTED, NO, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => true,
+        Err(NO) => false,
+        Err(_) => {
+            without_signals(|| {
+                state.store(NO, Ordering::Relaxed);
+                change(|armed| armed - 1);
+            });
             true
         }
-    })
+    }
 }
 
 /// In the child of a `fork`: the calling thread is alone, and nobody wants it. Another may have been changing the text.
 pub fn begin_child() {
     Thread::current().wanted.reset();
-    let unfinished = LOCK.swap(0, Ordering::Relaxed) != 0;
+    let unfinished = TEXT.reopen();
     if local::ARMED.swap(0, Ordering::Relaxed) != 0 || unfinished {
         overwrite(false);
     }
@@ -113,9 +119,11 @@ pub unsafe fn trapped(ucontext: u64) -> bool {
     let address = unsafe { counter.read() } - page.trap_length;
     let Some(point) = SiteTable::of_this_image().and_then(|table| table.point(address)) else { return false };
     let wanted = &Thread::current().wanted;
-    while wanted.state.load(Ordering::Relaxed) != ARMED && local::ARMED.load(Ordering::Acquire) != 0 {
-        // SAFETY: takes no pointers.
-        unsafe { kernel::call(SCHED_YIELD, []) };
+    while wanted.state.load(Ordering::Relaxed) != ARMED {
+        match local::ARMED.load(Ordering::Acquire) {
+            0 => break,
+            armed => wait_while(&local::ARMED, armed),
+        }
     }
     // SAFETY: by the contract above.
     unsafe {
@@ -128,9 +136,9 @@ pub unsafe fn trapped(ucontext: u64) -> bool {
     true
 }
 
-/// Who changes the text.
+/// Held by who changes the text.
 #[unsafe(link_section = ".maize.local")]
-static LOCK: AtomicU32 = AtomicU32::new(0);
+static TEXT: Lock<()> = Lock::new(());
 
 fn arm(wanted: &Wanted) {
     without_signals(|| {
@@ -140,19 +148,22 @@ fn arm(wanted: &Wanted) {
     });
 }
 
-/// Changes for how many threads there are traps, with signals kept out.
+/// Changes for how many threads there are traps, with signals kept out. While there is any trap, or may be, the count is not 0: who
+/// runs into one then waits.
 fn change(count: impl FnOnce(u32) -> u32) {
-    while LOCK.swap(1, Ordering::Acquire) != 0 {
-        // SAFETY: takes no pointers.
-        unsafe { kernel::call(SCHED_YIELD, []) };
-    }
+    let _text = TEXT.lock();
     let before = local::ARMED.load(Ordering::Relaxed);
     let after = count(before);
-    if (before == 0) != (after == 0) {
-        overwrite(after != 0);
+    if before == 0 {
+        local::ARMED.store(after, Ordering::Release);
+        overwrite(true);
+    } else if after == 0 {
+        overwrite(false);
+        local::ARMED.store(0, Ordering::Release);
+        wake(&local::ARMED, u32::MAX >> 1);
+    } else {
+        local::ARMED.store(after, Ordering::Release);
     }
-    local::ARMED.store(after, Ordering::Release);
-    LOCK.store(0, Ordering::Release);
 }
 
 /// Overwrites all points with traps, or with what they were.
@@ -169,7 +180,7 @@ fn overwrite(with_traps: bool) {
         return;
     }
     let instruction = if with_traps { page.trap } else { page.nop };
-    for &Point { address, .. } in table.points() {
+    for &Point { address, .. } in table.points {
         // SAFETY: the linker lists addresses of instructions of this length, and the text is writable.
         unsafe {
             match page.nop_length {
@@ -182,15 +193,4 @@ fn overwrite(with_traps: bool) {
     }
     protect(PROT_READ | PROT_EXEC);
     isa::instructions_changed();
-}
-
-fn without_signals<T>(action: impl FnOnce() -> T) -> T {
-    const SIG_SETMASK: u64 = 2;
-    let (all, mut old) = (u64::MAX, 0u64);
-    // SAFETY: both are signal sets of 8 bytes.
-    unsafe { kernel::call(RT_SIGPROCMASK, [SIG_SETMASK, &raw const all as u64, &raw mut old as u64, 8]) };
-    let result = action();
-    // SAFETY: as above.
-    unsafe { kernel::call(RT_SIGPROCMASK, [SIG_SETMASK, &raw const old as u64, 0, 8]) };
-    result
 }

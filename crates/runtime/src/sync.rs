@@ -1,15 +1,19 @@
-//! Mutual exclusion between the program's threads, for tables of the runtime's. Critical sections are short and
-//! contain no migration point, so whoever waits just lets the others run.
+//! Mutual exclusion between the program's threads, for tables of the runtime's. Critical sections contain no migration point.
 
 use crate::syscall::kernel;
-use crate::syscall::numbers::SCHED_YIELD;
+use crate::syscall::numbers::FUTEX;
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// A value that one thread at a time can use.
+const OPEN: u32 = 0;
+const TAKEN: u32 = 1;
+/// Taken, and others may sleep until it is open.
+const AWAITED: u32 = 2;
+
+/// A value that one thread at a time can use (the mutex of Drepper, "Futexes Are Tricky", section 6).
 pub struct Lock<T> {
-    taken: AtomicU32,
+    state: AtomicU32,
     value: UnsafeCell<T>,
 }
 
@@ -19,18 +23,40 @@ unsafe impl<T: Send> Sync for Lock<T> {}
 impl<T> Lock<T> {
     /// An open lock.
     pub const fn new(value: T) -> Lock<T> {
-        Lock { taken: AtomicU32::new(0), value: UnsafeCell::new(value) }
+        Lock { state: AtomicU32::new(OPEN), value: UnsafeCell::new(value) }
     }
 
     /// Waits for the lock.
     pub fn lock(&self) -> Guard<'_, T> {
-        while self.taken.swap(1, Ordering::Acquire) != 0 {
-            // SAFETY: takes no pointers.
-            unsafe { kernel::call(SCHED_YIELD, []) };
+        if self.state.compare_exchange(OPEN, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            while self.state.swap(AWAITED, Ordering::Acquire) != OPEN {
+                wait_while(&self.state, AWAITED);
+            }
         }
         Guard { lock: self }
     }
+
+    /// In the child of a `fork`, whose only thread does not hold the lock: opens it. Returns whether another thread of the parent's was
+    /// changing the value.
+    pub fn reopen(&self) -> bool {
+        self.state.swap(OPEN, Ordering::Acquire) != OPEN
+    }
 }
+
+/// Sleeps while the word is `value`, or a little less.
+pub fn wait_while(word: &AtomicU32, value: u32) {
+    // SAFETY: the word's address; without a time limit nothing else is read.
+    unsafe { kernel::call(FUTEX, [word.as_ptr() as u64, FUTEX_WAIT_PRIVATE, value.into(), 0]) };
+}
+
+/// Wakes up to `count` threads that sleep by [`wait_while`].
+pub fn wake(word: &AtomicU32, count: u32) {
+    // SAFETY: as above.
+    unsafe { kernel::call(FUTEX, [word.as_ptr() as u64, FUTEX_WAKE_PRIVATE, count.into()]) };
+}
+
+const FUTEX_WAIT_PRIVATE: u64 = 128;
+const FUTEX_WAKE_PRIVATE: u64 = 129;
 
 /// The value, while the lock is held.
 pub struct Guard<'a, T> {
@@ -55,6 +81,8 @@ impl<T> DerefMut for Guard<'_, T> {
 
 impl<T> Drop for Guard<'_, T> {
     fn drop(&mut self) {
-        self.lock.taken.store(0, Ordering::Release);
+        if self.lock.state.swap(OPEN, Ordering::Release) == AWAITED {
+            wake(&self.lock.state, 1);
+        }
     }
 }

@@ -9,7 +9,7 @@ use inkwell::llvm_sys::{LLVMThreadLocalMode, LLVMValueKind, LLVMVisibility};
 use std::ffi::CStr;
 
 /// A value of the IR.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Value(pub(super) LLVMValueRef);
 
 // SAFETY (whole impl): the reference comes from a live module (see the module comment of `ir`) and

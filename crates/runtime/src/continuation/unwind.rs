@@ -8,6 +8,8 @@ use maize_abi::site_table::{Descriptor, MAGIC, Point, Site, VERSION, location, s
 /// This ISA's site table.
 #[derive(Clone, Copy)]
 pub struct SiteTable {
+    /// The places that can be overwritten with traps.
+    pub points: &'static [Point],
     descriptor: &'static Descriptor,
     sites: &'static [Site],
     words: &'static [u32],
@@ -31,11 +33,12 @@ impl SiteTable {
             if descriptor.magic != MAGIC || descriptor.version != VERSION {
                 return None;
             }
-            let (site_count, word_count) = (descriptor.site_count as usize, descriptor.word_count as usize);
+            let Descriptor { points, point_count, sites, site_count, words, word_count, .. } = *descriptor;
             Some(SiteTable {
+                points: core::slice::from_raw_parts(points as *const Point, point_count as usize),
                 descriptor,
-                sites: core::slice::from_raw_parts(descriptor.sites as *const Site, site_count),
-                words: core::slice::from_raw_parts(descriptor.words as *const u32, word_count),
+                sites: core::slice::from_raw_parts(sites as *const Site, site_count as usize),
+                words: core::slice::from_raw_parts(words as *const u32, word_count as usize),
             })
         }
     }
@@ -45,19 +48,11 @@ impl SiteTable {
         self.descriptor.text_start..self.descriptor.text_end
     }
 
-    /// The places that can be overwritten with traps.
-    pub fn points(&self) -> &'static [Point] {
-        // SAFETY: as in `of_this_image`.
-        unsafe {
-            core::slice::from_raw_parts(self.descriptor.points as *const Point, self.descriptor.point_count as usize)
-        }
-    }
-
     /// The point at an address.
     pub fn point(&self, address: u64) -> Option<&'static Point> {
         let address = u32::try_from(address).ok()?;
-        let index = self.points().binary_search_by_key(&address, |point| point.address).ok()?;
-        self.points().get(index)
+        let index = self.points.binary_search_by_key(&address, |point| point.address).ok()?;
+        self.points.get(index)
     }
 
     fn find(&self, return_address: u64) -> Option<&'static Site> {
@@ -92,12 +87,17 @@ impl SiteTable {
         Some(Frame { site, caller })
     }
 
+    /// How many words are live at a site.
+    pub fn value_count(&self, site: &Site) -> u32 {
+        self.words.get(site.locations as usize).copied().unwrap_or(0)
+    }
+
     /// The words live at a site, from the frame that is suspended there; ends early, which it never should, at
     /// a location this ISA does not have.
     pub fn values<'a, R: Registers>(&self, site: &Site, registers: &'a R) -> impl Iterator<Item = u64> + use<'a, R> {
-        let start = site.locations as usize;
+        let start = site.locations as usize + 1;
         let mut words = self.words.get(start..).unwrap_or_default().iter().copied();
-        let mut left = words.next().unwrap_or(0);
+        let mut left = self.value_count(site);
         core::iter::from_fn(move || {
             left = left.checked_sub(1)?;
             let (kind, register, offset) = location::unpack(words.next()?);

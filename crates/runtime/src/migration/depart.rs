@@ -7,6 +7,7 @@ use crate::continuation::capture::{Captured, NotNow, capture};
 use crate::continuation::resume::write_leaf;
 use crate::continuation::unwind::SiteTable;
 use crate::memory::map::{Kind as RegionKind, Region};
+use crate::signal::calls::without_signals;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
 use crate::{isa, memory, process, time};
@@ -26,13 +27,11 @@ pub fn depart(interrupted: &Interrupted<'_>, control: i64, transfer: i64) -> &'s
     if has_children() {
         return "it has child processes, which cannot move with it";
     }
-    let mask = block_signals();
-    let reason = match try_to_depart(interrupted, control, transfer) {
+    // Memory is copied; signals that come meanwhile are raised again where the program goes on.
+    without_signals(|| match try_to_depart(interrupted, control, transfer) {
         Ok(never) => match never {},
         Err(reason) => reason,
-    };
-    restore_signals(mask);
-    reason
+    })
 }
 
 fn try_to_depart(
@@ -157,25 +156,10 @@ fn has_children() -> bool {
     result != -ECHILD
 }
 
-const SIG_SETMASK: u64 = 2;
-
-/// Keeps signals out while memory is copied; returns what to restore.
-fn block_signals() -> u64 {
-    let (all, mut old) = (u64::MAX, 0u64);
-    // SAFETY: both are signal sets of 8 bytes.
-    unsafe { kernel::call(RT_SIGPROCMASK, [SIG_SETMASK, &raw const all as u64, &raw mut old as u64, 8]) };
-    old
-}
-
 /// Signals that came while they were blocked: the destination raises them again.
 fn pending_signals() -> u64 {
     let mut set = 0u64;
     // SAFETY: a signal set of 8 bytes.
     unsafe { kernel::call(RT_SIGPENDING, [&raw mut set as u64, 8]) };
     set
-}
-
-fn restore_signals(mask: u64) {
-    // SAFETY: a signal set of 8 bytes.
-    unsafe { kernel::call(RT_SIGPROCMASK, [SIG_SETMASK, &raw const mask as u64, 0, 8]) };
 }

@@ -4,6 +4,7 @@ use super::block_word;
 use crate::isa;
 use crate::memory;
 use crate::points::{self, Wanted};
+use crate::signal::calls::block_all;
 use crate::signal::state::Signals;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
@@ -136,6 +137,13 @@ pub unsafe extern "C" fn __maize_thread_create(
     }
 }
 
+/// The calling thread ends: nobody waits for it, and signal handlers, which need its block, are kept out.
+fn leave() {
+    block_all();
+    points::heard();
+    COUNT.fetch_sub(1, Ordering::Relaxed);
+}
+
 /// Ends the calling thread. The main thread's stack is the kernel's and stays.
 ///
 /// # Safety
@@ -143,11 +151,10 @@ pub unsafe extern "C" fn __maize_thread_create(
 pub unsafe fn exit_thread(status: u64) -> ! {
     let base = Thread::current().stack_base.load(Ordering::Relaxed);
     let (munmap, exit) = (kernel::native_number(MUNMAP).unwrap_or(0), kernel::native_number(EXIT).unwrap_or(0));
-    // SAFETY: by the contract above; signal handlers, which need the thread's block, are kept out first.
+    // SAFETY: by the contract above.
     unsafe {
         if base != 0 {
-            crate::signal::calls::block_all();
-            COUNT.fetch_sub(1, Ordering::Relaxed);
+            leave();
             isa::unmap_and_exit(munmap, base, STACK_SIZE, exit)
         }
         loop {
@@ -164,12 +171,10 @@ pub unsafe fn exit_thread(status: u64) -> ! {
 pub unsafe extern "C" fn __maize_thread_exit(base: u64, size: u64) -> ! {
     let stack = Thread::current().stack_base.load(Ordering::Relaxed);
     let (munmap, exit) = (kernel::native_number(MUNMAP).unwrap_or(0), kernel::native_number(EXIT).unwrap_or(0));
-    // SAFETY: by the contract above; signal handlers, which need the thread's block, are kept out first.
+    // SAFETY: by the contract above.
     unsafe {
-        crate::signal::calls::block_all();
-        points::heard();
+        leave();
         memory::calls::munmap(base, size);
-        COUNT.fetch_sub(1, Ordering::Relaxed);
         isa::unmap_and_exit(munmap, stack, STACK_SIZE, exit)
     }
 }

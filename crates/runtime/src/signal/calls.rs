@@ -39,15 +39,25 @@ pub fn host_mask(mask: u64) -> u64 {
     if has_control() { mask & !bit(ATTENTION) } else { mask }
 }
 
-/// Sets the kernel's mask of the calling thread to exactly this.
-fn set_host_mask(mask: u64) {
-    // SAFETY: the set is 8 bytes.
-    unsafe { kernel::call(RT_SIGPROCMASK, [SIG_SETMASK, &raw const mask as u64, 0, SET_SIZE]) };
+/// Sets the kernel's mask of the calling thread to exactly this; returns what it was.
+fn set_host_mask(mask: u64) -> u64 {
+    let mut old = 0u64;
+    // SAFETY: both sets are 8 bytes.
+    unsafe { kernel::call(RT_SIGPROCMASK, [SIG_SETMASK, &raw const mask as u64, &raw mut old as u64, SET_SIZE]) };
+    old
 }
 
 /// Keeps every signal out, the node's too, until [`set_mask`].
 pub fn block_all() {
     set_host_mask(u64::MAX);
+}
+
+/// Does something while every signal is kept out of the calling thread.
+pub fn without_signals<T>(action: impl FnOnce() -> T) -> T {
+    let mask = set_host_mask(u64::MAX);
+    let result = action();
+    set_host_mask(mask);
+    result
 }
 
 /// Sets the calling thread's mask.

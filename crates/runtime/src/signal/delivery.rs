@@ -86,7 +86,7 @@ pub unsafe fn deliver_at_point(context: &Context, registers: &RegisterFile, mask
     let Some(frame) = table.frame(context) else { return };
     let delivery = prepare(Afterwards::Return(0), mask);
     let leaf = (delivery - LEAF_SIZE) & !(ALIGN - 1);
-    let words = table.values(frame.site, registers).count() as u64;
+    let words = u64::from(table.value_count(frame.site));
     let record = leaf - (VALUES + 8 * words).next_multiple_of(ALIGN);
     // SAFETY: the memory is the shadow stack's unused part. The record is read before anything else uses it.
     unsafe {
