@@ -8,6 +8,7 @@ mod codegen;
 mod computed_goto;
 mod control_flow;
 mod error;
+mod exceptions;
 mod inline_assembly;
 pub mod ir;
 mod isa;

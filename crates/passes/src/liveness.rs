@@ -1,14 +1,15 @@
-//! Which SSA values are live at the start of each block.
+//! Which SSA values are live at the start and at the end of each block.
 
 use crate::control_flow::ControlFlow;
 use crate::ir::{Function, Opcode, Value};
 use std::collections::HashMap;
 
-/// Live-in sets of a function's reachable blocks.
+/// Live-in and live-out sets of a function's reachable blocks.
 pub struct Liveness {
     values: Vec<Value>,
     numbers: HashMap<Value, usize>,
     live_in: Vec<BitSet>,
+    live_out: Vec<BitSet>,
 }
 
 #[derive(Clone, PartialEq)]
@@ -75,14 +76,15 @@ impl Liveness {
         }
 
         let mut live_in = used.clone();
+        let mut live_out = phi_uses;
         let mut changed = true;
         while changed {
             changed = false;
             for block in (0..count).rev() {
-                let mut live = phi_uses[block].clone();
                 for &successor in &flow.successors[block] {
-                    live.0.iter_mut().zip(&live_in[successor].0).for_each(|(into, from)| *into |= from);
+                    live_out[block].0.iter_mut().zip(&live_in[successor].0).for_each(|(into, from)| *into |= from);
                 }
+                let mut live = live_out[block].clone();
                 for (word, into) in live.0.iter_mut().enumerate() {
                     *into = (*into & !defined[block].0[word]) | used[block].0[word];
                 }
@@ -92,12 +94,12 @@ impl Liveness {
                 }
             }
         }
-        Liveness { values, numbers, live_in }
+        Liveness { values, numbers, live_in, live_out }
     }
 
-    /// The values live at the start of the block at `position`, in order of definition. Phis of that block are not among them.
-    pub fn at_start(&self, position: usize) -> Vec<Value> {
-        self.live_in[position].iter().map(|index| self.values[index]).collect()
+    /// The values live at the end of the block at `position`, in order of definition: what any of its successors, or a phi there, needs.
+    pub fn at_end(&self, position: usize) -> Vec<Value> {
+        self.live_out[position].iter().map(|index| self.values[index]).collect()
     }
 
     /// Whether a value is live at the start of the block at `position`; a phi of that block is not.

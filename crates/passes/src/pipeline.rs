@@ -6,7 +6,7 @@ use crate::ir::{Function, Linkage, Module, Place, Value};
 use crate::migrating::Migrating;
 use crate::shadow_stack::ShadowFrame;
 use crate::{
-    byval, computed_goto, inline_assembly, migration_points, rematerialize, results, resume_clones, setjmp,
+    byval, computed_goto, exceptions, inline_assembly, migration_points, rematerialize, results, resume_clones, setjmp,
     shadow_stack, sites, thread_locals, unique_names, variadics,
 };
 use inkwell::context::Context;
@@ -128,6 +128,7 @@ pub enum Pass {
     ThreadLocals,
     ComputedGoto,
     Setjmp,
+    Exceptions,
     MigrationPoints,
     ShadowStack,
     Rematerialize,
@@ -140,7 +141,7 @@ pub enum Pass {
 
 impl Pass {
     /// Every pass in order.
-    pub const ALL: [Pass; 14] = [
+    pub const ALL: [Pass; 15] = [
         Pass::InlineAssembly,
         Pass::Variadics,
         Pass::Byval,
@@ -149,6 +150,7 @@ impl Pass {
         Pass::ThreadLocals,
         Pass::ComputedGoto,
         Pass::Setjmp,
+        Pass::Exceptions,
         Pass::MigrationPoints,
         Pass::ShadowStack,
         Pass::Rematerialize,
@@ -168,6 +170,7 @@ impl Pass {
             Pass::ThreadLocals => "thread_locals",
             Pass::ComputedGoto => "computed_goto",
             Pass::Setjmp => "setjmp",
+            Pass::Exceptions => "exceptions",
             Pass::MigrationPoints => "migration_points",
             Pass::ShadowStack => "shadow_stack",
             Pass::Rematerialize => "rematerialize",
@@ -202,6 +205,7 @@ impl Pipeline<'_> {
                 computed_goto::run(module, self.options.instrument.then_some(&self.options.non_migrating))
             }
             Pass::Setjmp => setjmp::run(module),
+            Pass::Exceptions => exceptions::run(module),
             Pass::MigrationPoints => migration_points::run(module, &self.options.non_migrating),
             Pass::ShadowStack => {
                 let migrating = self.migrating.insert(Migrating::of(module, &self.options.non_migrating));

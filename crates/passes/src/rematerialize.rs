@@ -1,4 +1,4 @@
-//! Pass 11: cheap values are computed where they are used, if what they derive from is there.
+//! Pass 12: cheap values are computed where they are used, if what they derive from is there.
 //!
 //! Optimisation computes values early and hoists them out of loops; between there and their uses, a call may lie at which they would have
 //! to be kept and saved, although the values they derive from are live as well. Most are addresses, which
@@ -25,8 +25,8 @@ pub fn run(function: Function, frame: Option<Value>, sites: &[Value]) -> Result<
     let liveness = Liveness::of(function, &flow);
     let mut kept = HashSet::new();
     for site in sites.iter().filter(|&&site| !points::is_point(site)) {
-        if let Some(&position) = site.block().successors().first().and_then(|next| flow.position.get(next)) {
-            kept.extend(liveness.at_start(position));
+        if let Some(&position) = flow.position.get(&site.block()) {
+            kept.extend(liveness.at_end(position).into_iter().filter(|value| value != site));
         }
     }
     let sinking = Sinking { flow: &flow, loops: &loops, liveness: &liveness, frame };

@@ -20,7 +20,7 @@ const UNTRUE_ATTRIBUTES: [&str; 2] = ["memory", "speculatable"];
 /// Lowers wide results of functions and calls.
 ///
 /// # Errors
-/// [`PassError::Unsupported`] for `musttail` calls and for calls that may unwind to a handler.
+/// [`PassError::Unsupported`] for `musttail` calls.
 pub fn run(module: Module) -> Result<(), PassError> {
     for function in module.functions() {
         if !function.is_intrinsic() && is_wide(module, function.function_type().result()) {
@@ -67,10 +67,10 @@ fn lower_function(module: Module, function: Function) {
 }
 
 fn lower_call(module: Module, call: Value) -> Result<(), PassError> {
-    if call.is_must_tail_call() || call.is_terminator() {
+    if call.is_must_tail_call() {
         return Err(PassError::Unsupported {
             function: call.block().function().name(),
-            what: String::from("a tail call, or a call within a try block, with a result of more than two registers,"),
+            what: String::from("a tail call with a result of more than two registers"),
             remedy: "return it through a pointer",
             location: call.source_location(),
         });
@@ -81,13 +81,21 @@ fn lower_call(module: Module, call: Value) -> Result<(), PassError> {
     parameters.extend(call.called_type().parameters());
     let mut arguments = vec![slot];
     arguments.extend(call.arguments());
+    // The result of an invoke is there on the way on only.
+    let loaded_at = match call.is_terminator() {
+        true => call.block().split_edge(0).terminator().unwrap_or(call),
+        false => call,
+    };
     let builder = Builder::before(call);
     let new_type = Type::function(Type::void(module.context()), &parameters);
-    let new = builder.call(new_type, call.callee(), &arguments);
+    let new = match call.successors()[..] {
+        [normal, unwind] => builder.invoke(new_type, call.callee(), &arguments, normal, unwind),
+        _ => builder.call(new_type, call.callee(), &arguments),
+    };
     describe_call(new, call, call.arguments().len(), 1);
     UNTRUE_ATTRIBUTES.iter().for_each(|name| new.remove_call_attribute(Place::Function, name));
     new.copy_debug_location(call);
-    call.replace_all_uses_with(builder.load(ty, slot, ALIGNMENT));
+    call.replace_all_uses_with(Builder::before(loaded_at).load(ty, slot, ALIGNMENT));
     call.erase();
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Pass 13: the resume clone of each function that can be suspended.
+//! Pass 14: the resume clone of each function that can be suspended.
 //!
 //! `f.resume(record)` continues an activation of `f` from its record: it switches on the site, reloads the live
 //! values, runs the record of the inner activation in place of the original call, and goes on in a
@@ -36,6 +36,9 @@ pub fn run(module: Module, function: Function, clone: Function, sites: &[Site]) 
         copies.insert(parameter, parameter.ty().poison());
     }
     let blocks = clone_into(function, clone, &mut copies);
+    if let Some(personality) = function.personality() {
+        clone.set_personality(personality);
+    }
 
     let slots = demote(&Demotion { entry, function, sites, copies: &copies });
     let record = clone.parameters()[0];
@@ -106,7 +109,14 @@ fn demote(demotion: &Demotion<'_>) -> HashMap<Value, Value> {
             continue;
         }
         let copy = copies[&value];
-        let place = if value.is(Opcode::LLVMPHI) { copy.block().first_insertion_point() } else { copy.next() };
+        let place = if value.is(Opcode::LLVMPHI) {
+            copy.block().first_insertion_point()
+        } else if copy.is(Opcode::LLVMInvoke) {
+            // The block on the way on is the invoke's own.
+            copy.successors()[0].first_instruction()
+        } else {
+            copy.next()
+        };
         if let Some(place) = place {
             Builder::before(place).store(copy, slots[&value], record::ALIGN);
         }
@@ -158,7 +168,16 @@ impl CloneBody {
                     builder.load(ty, builder.offset_by(*record, (record::VALUES + WORD * index) as i64), WORD)
                 })
                 .collect();
-            let call = builder.call_with_words(ty, continuation, &[inner], &words);
+            let call = match site.call.successors()[..] {
+                [_, unwind] => {
+                    let normal = clone.append_block("");
+                    let unwind = self.landing_pad(site, target, &builder, unwind);
+                    let call = builder.invoke_with_words(ty, continuation, &[inner], &words, [normal, unwind]);
+                    builder.position_at_end(normal);
+                    call
+                }
+                _ => builder.call_with_words(ty, continuation, &[inner], &words),
+            };
             sites::mark(module, call, site.number);
             call
         };
@@ -167,5 +186,20 @@ impl CloneBody {
         }
         builder.branch(blocks[&site.next]);
         target
+    }
+
+    /// The copy of a site's landing pad, which is now reached from `target` too.
+    fn landing_pad(&self, site: &Site, target: Block, builder: &Builder, unwind: Block) -> Block {
+        let copy = self.blocks[&unwind];
+        for (original, phi) in unwind.phis().into_iter().zip(copy.phis()) {
+            let incoming = original.incoming();
+            let Some(&(value, _)) = incoming.iter().find(|(_, block)| *block == site.call.block()) else { continue };
+            let value = match self.slots.get(&value) {
+                Some(&slot) => builder.load(value.ty(), slot, record::ALIGN),
+                None => value,
+            };
+            phi.add_incoming(value, target);
+        }
+        copy
     }
 }

@@ -1,4 +1,4 @@
-//! Pass 10: locals whose address is taken move to the shadow stack.
+//! Pass 11: locals whose address is taken move to the shadow stack.
 //!
 //! What is left of allocas after optimisation is memory the program can point to. In functions that
 //! can be suspended it is moved to a portable stack, as SafeStack does (Kuznetsov et al., OSDI 2014), so that the machine stack
@@ -9,8 +9,12 @@
 //! entry:  %old = load ptr, (thread pointer + 8) ; %base = %old - size ; store %base, (thread pointer + 8)
 //! return: store (%base + size), (thread pointer + 8)
 //! ```
+//!
+//! A landing pad sets the pointer to what it was when the call was made that has thrown: what that called did not get to give back
+//! its frames.
 
 use crate::error::PassError;
+use crate::exceptions::landing_pads;
 use crate::ir::{Block, Builder, Function, Module, Opcode, Type, Value};
 use crate::migrating::{Migrating, stays_tail_call};
 use maize_abi::layout::thread::SHADOW_STACK;
@@ -60,15 +64,17 @@ pub fn run(
         }
         let instructions = function.instructions();
         let allocas: Vec<Value> = instructions.iter().copied().filter(|value| value.is(Opcode::LLVMAlloca)).collect();
-        if allocas.is_empty() && !needs_frame(function) {
-            continue;
+        let pads = landing_pads(function);
+        if !allocas.is_empty() || needs_frame(function) {
+            frames.insert(function, move_locals(module, function, &allocas, &pads));
+        } else if !pads.is_empty() {
+            give_back(module, &pads, found_pointer(module, function));
         }
-        frames.insert(function, move_locals(module, function, &allocas));
     }
     Ok(frames)
 }
 
-fn move_locals(module: Module, function: Function, allocas: &[Value]) -> ShadowFrame {
+fn move_locals(module: Module, function: Function, allocas: &[Value], pads: &[Value]) -> ShadowFrame {
     for &alloca in allocas {
         remove_lifetime_markers(alloca);
     }
@@ -87,16 +93,51 @@ fn move_locals(module: Module, function: Function, allocas: &[Value]) -> ShadowF
     let size = size.next_multiple_of(STACK_ALIGNMENT);
     let alignment = fixed.first().map_or(STACK_ALIGNMENT, |alloca| alloca.alignment().max(STACK_ALIGNMENT));
 
-    let frame = open_frame(module, function, size, alignment);
+    let mut frame = open_frame(module, function, size, alignment);
     for (alloca, offset) in fixed.into_iter().zip(offsets) {
         address_at_uses(alloca, frame.base, offset);
         alloca.erase();
     }
+    // Where the stack pointer is kept for landing pads, if it changes while the function runs.
+    let kept = (!dynamic.is_empty() && !pads.is_empty()).then(|| {
+        let offset = frame.extend(STACK_ALIGNMENT) as i64;
+        let place = frame.base.next().unwrap_or(frame.base);
+        let kept = Builder::before(place).offset_by(frame.base, offset);
+        Builder::before(place).store(frame.base, kept, 8);
+        kept
+    });
     for alloca in dynamic {
-        allocate_dynamically(module, alloca);
+        allocate_dynamically(module, alloca, kept);
     }
-    lower_stack_saves(module, function);
+    lower_stack_saves(module, function, kept);
+    match kept {
+        None => give_back(module, pads, |_| frame.base),
+        Some(kept) => give_back(module, pads, |builder| builder.load(Type::pointer(module.context()), kept, 8)),
+    }
     frame
+}
+
+/// Sets the stack pointer at landing pads.
+fn give_back(module: Module, pads: &[Value], pointer: impl Fn(&Builder) -> Value) {
+    for pad in pads {
+        let Some(place) = pad.block().first_insertion_point() else { continue };
+        let builder = Builder::before(place);
+        builder.store(pointer(&builder), stack_pointer_slot(module, &builder), 8);
+    }
+}
+
+/// The stack pointer of a function without a frame.
+fn found_pointer(module: Module, function: Function) -> impl Fn(&Builder) -> Value {
+    let builder = Builder::before(entry_point(function));
+    let pointer = builder.load(Type::pointer(module.context()), stack_pointer_slot(module, &builder), 8);
+    move |_| pointer
+}
+
+fn entry_point(function: Function) -> Value {
+    match function.entry().first_insertion_point() {
+        Some(first) => first,
+        None => unreachable!("a block of a verified function has a terminator"),
+    }
 }
 
 /// Computes the address anew at each use, where it folds into the addressing mode as a frame index
@@ -139,10 +180,7 @@ fn open_frame(module: Module, function: Function, size: u64, alignment: u64) -> 
     let pointer = Type::pointer(context);
     let mut sized = Vec::new();
 
-    let Some(first) = function.entry().first_insertion_point() else {
-        unreachable!("a block of a verified function has a terminator")
-    };
-    let builder = Builder::before(first);
+    let builder = Builder::before(entry_point(function));
     let slot = stack_pointer_slot(module, &builder);
     let old = builder.load(pointer, slot, 8);
     let mut base = builder.offset(old, int64.constant(size.wrapping_neg()));
@@ -187,7 +225,7 @@ fn allocation_size(module: Module, alloca: Value) -> Option<u64> {
     Some(alloca.allocated_type().size(module) * count)
 }
 
-fn allocate_dynamically(module: Module, alloca: Value) {
+fn allocate_dynamically(module: Module, alloca: Value, kept: Option<Value>) {
     let context = module.context();
     let int64 = Type::integer(context, 64);
     let pointer = Type::pointer(context);
@@ -201,11 +239,14 @@ fn allocate_dynamically(module: Module, alloca: Value) {
     let aligned = builder.and(lowered, int64.constant(alignment.wrapping_neg()));
     let address = builder.integer_to_pointer(aligned, pointer);
     builder.store(address, slot, 8);
+    if let Some(kept) = kept {
+        builder.store(address, kept, 8);
+    }
     alloca.replace_all_uses_with(address);
     alloca.erase();
 }
 
-fn lower_stack_saves(module: Module, function: Function) {
+fn lower_stack_saves(module: Module, function: Function, kept: Option<Value>) {
     let pointer = Type::pointer(module.context());
     for instruction in function.instructions() {
         let Some(name) = instruction.intrinsic_name() else {
@@ -219,7 +260,11 @@ fn lower_stack_saves(module: Module, function: Function) {
         } else if name.starts_with("llvm.stackrestore") {
             let builder = Builder::before(instruction);
             let slot = stack_pointer_slot(module, &builder);
-            builder.store(instruction.arguments()[0], slot, 8);
+            let pointer = instruction.arguments()[0];
+            builder.store(pointer, slot, 8);
+            if let Some(kept) = kept {
+                builder.store(pointer, kept, 8);
+            }
             instruction.erase();
         }
     }

@@ -1,4 +1,4 @@
-//! Pass 12: every call at which an activation can be suspended says where its live values are.
+//! Pass 13: every call at which an activation can be suspended says where its live values are.
 //!
 //! ```text
 //!   %r = call T @g(...)    =>    %r = call T @g(...) #site [ "deopt"(words of the values live after the call) ]
@@ -44,10 +44,10 @@ impl Site {
     }
 }
 
-/// Ends the block after each site, so that its resumption has a block to go on in.
+/// Ends the block after each site, so that its resumption has a block of its own to go on in.
 ///
 /// # Errors
-/// [`PassError::Unsupported`] for calls with operand bundles and calls that may unwind to a handler.
+/// [`PassError::Unsupported`] for calls with operand bundles.
 pub fn split_blocks(migrating: &Migrating<'_>, function: Function) -> Result<(), PassError> {
     migrating.sites(function).into_iter().try_for_each(split_after)
 }
@@ -70,9 +70,9 @@ pub fn run(
     let mut sites = Vec::new();
     for (index, &call) in calls.iter().enumerate() {
         // An unreachable block is not in the flow graph; its calls never run.
-        let Some(&next) = call.block().successors().first() else { continue };
-        let Some(&position) = flow.position.get(&next) else { continue };
-        let mut values = liveness.at_start(position);
+        let Some(&position) = flow.position.get(&call.block()) else { continue };
+        let Some(next) = next_block(call) else { continue };
+        let mut values = liveness.at_end(position);
         values.retain(|&value| value != call);
         if let Some(frame) = frame.as_deref().filter(|_| owner) {
             values.retain(|&value| value != frame.base);
@@ -117,12 +117,20 @@ fn split_after(call: Value) -> Result<(), PassError> {
         return Err(unsupported(call, "a call with operand bundles"));
     }
     if call.is_terminator() {
-        return Err(unsupported(call, "a call that may unwind to a handler"));
+        // One block in which the result is there, and one for the resumption too.
+        call.block().split_edge(0).split_edge(0);
+        return Ok(());
     }
     let next = call.block();
     let head = next.split_off_head(call);
     Builder::at_end(head).branch(next);
     Ok(())
+}
+
+/// Where the function goes on after a site, with its result stored.
+fn next_block(call: Value) -> Option<Block> {
+    let next = call.block().successors().first().copied()?;
+    if call.is_terminator() { next.successors().first().copied() } else { Some(next) }
 }
 
 fn is_setjmp_marker(call: Value) -> bool {
@@ -145,7 +153,11 @@ fn lay_out(module: Module, values: impl Iterator<Item = Value>) -> (Vec<(Value, 
 fn renew(module: Module, call: Value, number: u32, live: &[(Value, u64)]) -> (Value, Vec<Type>) {
     let builder = Builder::before(call);
     let words = split_all(module, &builder, live);
-    let new = builder.call_with_words(call.called_type(), call.callee(), &call.arguments(), &words);
+    let (ty, callee, arguments) = (call.called_type(), call.callee(), call.arguments());
+    let new = match call.successors()[..] {
+        [normal, unwind] => builder.invoke_with_words(ty, callee, &arguments, &words, [normal, unwind]),
+        _ => builder.call_with_words(ty, callee, &arguments, &words),
+    };
     describe_call(new, call, call.arguments().len(), 0);
     mark(module, new, number);
     new.copy_debug_location(call);

@@ -86,6 +86,7 @@ fn every_pass_does_what_its_golden_files_say() {
         "thread_locals",
         "computed_goto",
         "setjmp",
+        "exceptions",
         "migration_points",
         "shadow_stack",
         "rematerialize",

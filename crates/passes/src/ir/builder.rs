@@ -137,17 +137,31 @@ impl Builder {
     /// A call with a `deopt` operand bundle: values whose places at the call back ends write down in the stack map.
     pub fn call_with_words(&self, ty: Type, callee: Value, arguments: &[Value], words: &[Value]) -> Value {
         let mut raw: Vec<LLVMValueRef> = arguments.iter().map(|argument| argument.0).collect();
-        let mut words: Vec<LLVMValueRef> = words.iter().map(|word| word.0).collect();
-        let tag = "deopt";
+        let mut bundle = Bundle::deopt(words);
         unsafe {
-            let mut bundle =
-                LLVMCreateOperandBundle(tag.as_ptr().cast(), tag.len(), words.as_mut_ptr(), words.len() as u32);
-            let count = raw.len() as u32;
-            let arguments = raw.as_mut_ptr();
-            let call =
-                LLVMBuildCallWithOperandBundles(self.0, ty.0, callee.0, arguments, count, &mut bundle, 1, NO_NAME);
-            LLVMDisposeOperandBundle(bundle);
-            Value(call)
+            let (arguments, count) = (raw.as_mut_ptr(), raw.len() as u32);
+            let bundles = &raw mut bundle.0;
+            Value(LLVMBuildCallWithOperandBundles(self.0, ty.0, callee.0, arguments, count, bundles, 1, NO_NAME))
+        }
+    }
+
+    /// An invoke with a `deopt` operand bundle.
+    pub fn invoke_with_words(
+        &self,
+        ty: Type,
+        callee: Value,
+        arguments: &[Value],
+        words: &[Value],
+        [normal, unwind]: [Block; 2],
+    ) -> Value {
+        let mut raw: Vec<LLVMValueRef> = arguments.iter().map(|argument| argument.0).collect();
+        let mut bundle = Bundle::deopt(words);
+        unsafe {
+            let (arguments, count) = (raw.as_mut_ptr(), raw.len() as u32);
+            let (normal, unwind, bundles) = (normal.0, unwind.0, &raw mut bundle.0);
+            Value(LLVMBuildInvokeWithOperandBundles(
+                self.0, ty.0, callee.0, arguments, count, normal, unwind, bundles, 1, NO_NAME,
+            ))
         }
     }
 
@@ -274,5 +288,26 @@ impl Drop for Builder {
     fn drop(&mut self) {
         // SAFETY: created by `new`, dropped once.
         unsafe { LLVMDisposeBuilder(self.0) }
+    }
+}
+
+/// An operand bundle while a call is built.
+struct Bundle(LLVMOperandBundleRef);
+
+impl Bundle {
+    fn deopt(words: &[Value]) -> Bundle {
+        let mut words: Vec<LLVMValueRef> = words.iter().map(|word| word.0).collect();
+        let tag = "deopt";
+        // SAFETY: tag and words are valid for the lengths given; LLVM copies them.
+        Bundle(unsafe {
+            LLVMCreateOperandBundle(tag.as_ptr().cast(), tag.len(), words.as_mut_ptr(), words.len() as u32)
+        })
+    }
+}
+
+impl Drop for Bundle {
+    fn drop(&mut self) {
+        // SAFETY: created by `deopt`, dropped once.
+        unsafe { LLVMDisposeOperandBundle(self.0) }
     }
 }

@@ -237,6 +237,27 @@ impl Block {
         head
     }
 
+    /// Puts a new block on the way to successor `index`, to which no other successor leads.
+    pub fn split_edge(self, index: u32) -> Block {
+        let Some(terminator) = self.terminator() else { unreachable!("a block with a successor has a terminator") };
+        let target = terminator.successors()[index as usize];
+        let edge = target.insert_block_before("");
+        let builder = super::Builder::at_end(edge);
+        builder.branch(target);
+        terminator.set_successor(index, edge);
+        for phi in target.phis() {
+            // A phi's incoming blocks cannot be changed through the C API.
+            builder.position_before(phi);
+            let new = builder.phi(phi.ty());
+            for (value, predecessor) in phi.incoming() {
+                new.add_incoming(value, if predecessor == self { edge } else { predecessor });
+            }
+            phi.replace_all_uses_with(new);
+            phi.erase();
+        }
+        edge
+    }
+
     /// Deletes the block and what is in it.
     pub fn delete(self) {
         unsafe { LLVMDeleteBasicBlock(self.0) }

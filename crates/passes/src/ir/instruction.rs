@@ -4,6 +4,7 @@ use super::function::Block;
 use super::types::Type;
 use super::value::Value;
 use super::{IntPredicate, Opcode};
+use inkwell::llvm_sys::LLVMTypeKind;
 use inkwell::llvm_sys::core::*;
 use std::ffi::CStr;
 
@@ -57,8 +58,11 @@ impl Value {
         Value(unsafe { LLVMInstructionClone(self.0) })
     }
 
-    /// The blocks a terminator can go to.
+    /// The blocks a terminator can go to; none for other instructions.
     pub fn successors(self) -> Vec<Block> {
+        if !self.is_terminator() {
+            return Vec::new();
+        }
         unsafe { (0..LLVMGetNumSuccessors(self.0)).map(|index| Block(LLVMGetSuccessor(self.0, index))).collect() }
     }
 
@@ -154,6 +158,13 @@ impl Value {
     /// Whether [`Value::mark`] has marked the instruction so.
     pub fn has_mark(self, kind: &str) -> bool {
         unsafe { !LLVMGetMetadata(self.0, Self::metadata_kind(self, kind)).is_null() }
+    }
+
+    /// The type descriptors of a landing pad's `catch` clauses.
+    pub fn caught_types(self) -> Vec<Value> {
+        let clauses = unsafe { (0..LLVMGetNumClauses(self.0)).map(|index| Value(LLVMGetClause(self.0, index))) };
+        // A filter's clause is an array of descriptors.
+        clauses.filter(|clause| clause.ty().kind() == LLVMTypeKind::LLVMPointerTypeKind).collect()
     }
 
     /// Adds a case to a switch.

@@ -76,6 +76,11 @@ impl Value {
         }
     }
 
+    /// Whether this is the null or zero constant.
+    pub fn is_null(self) -> bool {
+        unsafe { LLVMIsNull(self.0) != 0 }
+    }
+
     /// The operands, in the order of the C API (a call's callee last).
     pub fn operands(self) -> Vec<Value> {
         unsafe {
