@@ -5,10 +5,12 @@
 //! become relocatable site sections ([`stack_map`]), which any linker can concatenate.
 
 mod align;
+mod groups;
 mod stack_map;
 
 pub use stack_map::{FUNCTION_HEADER, SITES_SECTION};
 
+use groups::Ungrouped;
 use maize_abi::Isa;
 use maize_abi::image::{OBJECT_SECTION_PREFIX, OBJECT_VERSION_SECTION, VERSION};
 use object::build::elf::{Builder, SectionData, Symbol};
@@ -61,24 +63,35 @@ fn malformed(isa: Isa, message: impl ToString) -> ObjectError {
 /// # Errors
 /// [`ObjectError`], if an object is malformed or the objects do not correspond.
 pub fn bundle(objects: &[(Isa, Vec<u8>)]) -> Result<Vec<u8>, ObjectError> {
+    let ungrouped: Result<Vec<Ungrouped>, ObjectError> =
+        objects.iter().map(|(isa, bytes)| Ungrouped::new(*isa, bytes)).collect();
+    let ungrouped = ungrouped?;
     let mut parsed = Vec::new();
-    for (isa, bytes) in objects {
-        let mut builder = Builder::read64(bytes.as_slice()).map_err(|error| malformed(*isa, error))?;
+    for ((isa, _), object) in objects.iter().zip(&ungrouped) {
+        let mut builder = Builder::read64(object.bytes.as_slice()).map_err(|error| malformed(*isa, error))?;
         stack_map::convert(*isa, &mut builder)?;
         parsed.push((*isa, builder));
     }
     align::align(&mut parsed)?;
-    let position = parsed.iter().position(|(isa, _)| *isa == Isa::X86_64);
-    let Some(position) = position else { return Err(ObjectError::MissingIsa { isa: Isa::X86_64.name() }) };
-    let (_, mut carrier) = parsed.remove(position);
-    for (_, other) in &parsed {
+    let mut carrier = None;
+    let mut others = Vec::new();
+    for ((isa, builder), object) in parsed.into_iter().zip(&ungrouped) {
+        match isa {
+            Isa::X86_64 => carrier = Some((builder, object)),
+            _ => others.push((isa, builder, object)),
+        }
+    }
+    let Some((mut carrier, carrier_object)) = carrier else {
+        return Err(ObjectError::MissingIsa { isa: Isa::X86_64.name() });
+    };
+    for (_, other, _) in &others {
         add_undefined(&mut carrier, other);
     }
     add_section(&mut carrier, OBJECT_VERSION_SECTION, VERSION.to_le_bytes().to_vec(), 4);
-    for (isa, other) in parsed {
-        add_section(&mut carrier, &format!("{OBJECT_SECTION_PREFIX}{}", isa.name()), write(isa, other)?, 8);
+    for (isa, other, object) in others {
+        add_section(&mut carrier, &format!("{OBJECT_SECTION_PREFIX}{}", isa.name()), write(other, object)?, 8);
     }
-    write(Isa::X86_64, carrier)
+    write(carrier, carrier_object)
 }
 
 /// The object of one ISA other than x86-64 within a multi-ISA object; x86-64's is the file itself.
@@ -101,7 +114,7 @@ pub fn unbundle(bytes: &[u8], isa: Isa) -> Result<&[u8], ObjectError> {
     section.data().map_err(|error| malformed(isa, error))
 }
 
-fn write(isa: Isa, mut builder: Builder<'_>) -> Result<Vec<u8>, ObjectError> {
+fn write(mut builder: Builder<'_>, object: &Ungrouped) -> Result<Vec<u8>, ObjectError> {
     // LLVM keeps the names of sections and symbols in one table.
     if !builder.sections.iter().any(|section| matches!(section.data, SectionData::SectionString)) {
         let names = builder.sections.add();
@@ -110,9 +123,7 @@ fn write(isa: Isa, mut builder: Builder<'_>) -> Result<Vec<u8>, ObjectError> {
         names.sh_addralign = 1;
         names.data = SectionData::SectionString;
     }
-    let mut bytes = Vec::new();
-    builder.write(&mut bytes).map_err(|error| malformed(isa, error))?;
-    Ok(bytes)
+    object.write(builder)
 }
 
 /// Adds a section that linkers leave out of their output.

@@ -129,6 +129,10 @@ fn parse_sites(mut bytes: &[u8]) -> Option<Vec<RawSite>> {
                     locations.extend([words.next()?, words.next()?]);
                 }
             }
+            // The linker has dropped the function: another object's copy has taken its place.
+            if address == 0 {
+                continue;
+            }
             let return_address = address + u64::from(offset);
             sites.push(RawSite { return_address, resume, number, locations });
         }
@@ -141,7 +145,10 @@ fn parse_sites(mut bytes: &[u8]) -> Option<Vec<RawSite>> {
 fn parse_points(bytes: &[u8]) -> Option<Vec<Point>> {
     let address = |bytes: &[u8]| u32::try_from(u64::from_le_bytes(bytes.try_into().ok()?)).ok();
     let pairs = bytes.chunks(16);
-    pairs.map(|pair| Some(Point { address: address(pair.get(..8)?)?, target: address(pair.get(8..)?)? })).collect()
+    let points: Option<Vec<Point>> =
+        pairs.map(|pair| Some(Point { address: address(pair.get(..8)?)?, target: address(pair.get(8..)?)? })).collect();
+    // Points of functions that the linker has dropped are at 0.
+    Some(points?.into_iter().filter(|point| point.address != 0).collect())
 }
 
 /// The frame descriptions of `.eh_frame`, by address.

@@ -4,6 +4,8 @@ use super::LinkOptions;
 use super::error::LinkError;
 use super::inputs::Inputs;
 use super::script;
+use maize_abi::symbols::POINTS_SECTION;
+use maize_image::object_file::SITES_SECTION;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -25,6 +27,11 @@ pub fn link_native(inputs: &Inputs, options: &LinkOptions, work: &Path, output: 
 pub fn command(emulation: &str, script: &Path, output: &Path) -> Command {
     let mut command = Command::new(LINKER);
     command.args(["-m", emulation, "-static", "--no-pie", "--no-relax", "-z", "max-page-size=4096", "-z", "norelro"]);
+    // Sites and points of functions that another object's copy has taken the place of get the address 0.
+    command.args([
+        format!("-zdead-reloc-in-nonalloc={SITES_SECTION}=0"),
+        format!("-zdead-reloc-in-nonalloc={POINTS_SECTION}=0"),
+    ]);
     command.arg("-T").arg(script).arg("-o").arg(output);
     command
 }

@@ -71,8 +71,10 @@ pub fn convert(isa: Isa, builder: &mut Builder<'_>) -> Result<(), ObjectError> {
         };
         sites.push((symbol, resume, function));
     }
+    let mut of_sections = section_symbols(builder);
     for (symbol, resume, function) in sites {
-        add_sites(isa, builder, symbol, resume, function);
+        let addresses = [symbol, resume].map(|symbol| place_of(builder, &mut of_sections, symbol));
+        add_sites(isa, builder, addresses, function);
     }
     let relocations: Vec<SectionId> = relocations_of(builder, map_id);
     for id in relocations.into_iter().chain([map_id]) {
@@ -127,7 +129,29 @@ fn resume_symbol(builder: &Builder<'_>, names: &HashMap<&[u8], SymbolId>, aliase
     })
 }
 
-fn add_sites(isa: Isa, builder: &mut Builder<'_>, symbol: SymbolId, resume: SymbolId, function: &FunctionSites) {
+/// A function's address, by its section's symbol: its own may mean a copy in another object, if this one's section group is dropped.
+fn place_of(
+    builder: &mut Builder<'_>,
+    of_sections: &mut HashMap<Option<usize>, SymbolId>,
+    function: SymbolId,
+) -> (SymbolId, i64) {
+    let symbol = builder.symbols.get(function);
+    let (section, offset) = (symbol.section, symbol.st_value as i64);
+    let id = *of_sections.entry(section.map(|section| section.index())).or_insert_with(|| {
+        let added = builder.symbols.add();
+        added.set_st_info(elf::STB_LOCAL, elf::STT_SECTION);
+        added.section = section;
+        added.id()
+    });
+    (id, offset)
+}
+
+fn section_symbols(builder: &Builder<'_>) -> HashMap<Option<usize>, SymbolId> {
+    let symbols = builder.symbols.iter().filter(|symbol| symbol.st_type() == elf::STT_SECTION);
+    symbols.map(|symbol| (symbol.section.map(|section| section.index()), symbol.id())).collect()
+}
+
+fn add_sites(isa: Isa, builder: &mut Builder<'_>, addresses: [(SymbolId, i64); 2], function: &FunctionSites) {
     let mut data = vec![0; 16];
     data.extend_from_slice(&function.count.to_le_bytes());
     let size = (FUNCTION_HEADER + function.encoded.len()).next_multiple_of(8);
@@ -146,8 +170,8 @@ fn add_sites(isa: Isa, builder: &mut Builder<'_>, symbol: SymbolId, resume: Symb
         Isa::Aarch64 => elf::R_AARCH64_ABS64,
         Isa::Riscv64 => elf::R_RISCV_64,
     };
-    let address = |r_offset, symbol| Relocation { r_offset, symbol: Some(symbol), r_type, r_addend: 0 };
-    let relocations = vec![address(0, symbol), address(8, resume)];
+    let relocation = |(r_offset, (symbol, r_addend))| Relocation { r_offset, symbol: Some(symbol), r_type, r_addend };
+    let relocations = [0, 8].into_iter().zip(addresses).map(relocation).collect();
     let symbol_table = builder.sections.iter().find(|section| matches!(section.data, SectionData::Symbol));
     let symbol_table = symbol_table.map(|section| section.id());
     let section = builder.sections.add();
