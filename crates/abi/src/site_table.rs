@@ -3,10 +3,12 @@
 //! stack maps, mapped read-only at [`crate::layout::DESCRIPTOR_BASE`].
 //!
 //! ```text
-//! Descriptor | Site[site_count], sorted by return address | Point[point_count], sorted by address | words: shapes and location lists
+//! Descriptor | Site[site_count], sorted by return address | Point[point_count], sorted by address |
+//! Handler[handler_count], sorted by start | words: shapes and location lists
 //! ```
 //!
-//! The points are the places that can be overwritten with a trap, to have the program stop at a migration point.
+//! The points are the places that can be overwritten with a trap, to have the program stop at a migration point; the handlers say what
+//! functions do when an exception passes through them.
 //!
 //! Stepping out of a frame suspended at a site, with CFA as in DWARF 5 section 6.4:
 //! `cfa = reg[shape.cfa_register] + shape.cfa_offset`, each saved register is at `cfa + offset`,
@@ -15,7 +17,7 @@
 /// First bytes of a descriptor.
 pub const MAGIC: [u8; 8] = *b"MAIZEISA";
 /// Version of the descriptor and of the site table.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Found at [`crate::layout::DESCRIPTOR_BASE`] in every ISA's image.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +41,10 @@ pub struct Descriptor {
     pub points: u64,
     /// Number of points.
     pub point_count: u64,
+    /// Address of the first [`Handler`].
+    pub handlers: u64,
+    /// Number of handlers.
+    pub handler_count: u64,
     /// Address of the first word of shapes and location lists.
     pub words: u64,
     /// Number of these 32-bit words.
@@ -71,6 +77,20 @@ pub struct Point {
     pub address: u32,
     /// Where the trap leads: the address of code that calls `__maize_point`.
     pub target: u32,
+}
+
+/// A function with a language-specific data area (Itanium C++ ABI: Exception Handling, 1.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Handler {
+    /// Address of the function.
+    pub start: u32,
+    /// Address after its last instruction.
+    pub end: u32,
+    /// Address of the area.
+    pub language_data: u32,
+    /// Address of the personality routine, which reads it.
+    pub personality: u32,
 }
 
 /// How one shape is laid out in 32-bit words:

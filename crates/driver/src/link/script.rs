@@ -106,7 +106,7 @@ pub fn foreign(symbols: &Symbols) -> String {
     let _ = writeln!(
         script,
         "  . = {PRIVATE_RODATA_BASE:#x} ;
-  .rodata : {{ *(.rodata .rodata.* .srodata .srodata.*) }} :constants
+  .rodata : {{ *(.rodata .rodata.* .srodata .srodata.* .data.DW.ref.*) }} :constants
   .eh_frame : {{ *(.eh_frame) }}
   .gcc_except_table : {{ *(.gcc_except_table .gcc_except_table.*) }}
   .got : {{ *(.got .got.plt) }}

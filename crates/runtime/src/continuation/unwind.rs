@@ -3,7 +3,7 @@
 use crate::isa::{Context, Registers, register_slot};
 use core::ops::Range;
 use maize_abi::layout::DESCRIPTOR_BASE;
-use maize_abi::site_table::{Descriptor, MAGIC, Point, Site, VERSION, location, shape};
+use maize_abi::site_table::{Descriptor, Handler, MAGIC, Point, Site, VERSION, location, shape};
 
 /// This ISA's site table.
 #[derive(Clone, Copy)]
@@ -12,6 +12,7 @@ pub struct SiteTable {
     pub points: &'static [Point],
     descriptor: &'static Descriptor,
     sites: &'static [Site],
+    handlers: &'static [Handler],
     words: &'static [u32],
 }
 
@@ -34,10 +35,12 @@ impl SiteTable {
                 return None;
             }
             let Descriptor { points, point_count, sites, site_count, words, word_count, .. } = *descriptor;
+            let Descriptor { handlers, handler_count, .. } = *descriptor;
             Some(SiteTable {
                 points: core::slice::from_raw_parts(points as *const Point, point_count as usize),
                 descriptor,
                 sites: core::slice::from_raw_parts(sites as *const Site, site_count as usize),
+                handlers: core::slice::from_raw_parts(handlers as *const Handler, handler_count as usize),
                 words: core::slice::from_raw_parts(words as *const u32, word_count as usize),
             })
         }
@@ -53,6 +56,14 @@ impl SiteTable {
         let address = u32::try_from(address).ok()?;
         let index = self.points.binary_search_by_key(&address, |point| point.address).ok()?;
         self.points.get(index)
+    }
+
+    /// What the function does in which the call before a return address is, if an exception passes through it.
+    pub fn handler(&self, return_address: u64) -> Option<&'static Handler> {
+        // The function may end with the call.
+        let call = u32::try_from(return_address).ok()?.checked_sub(1)?;
+        let after = self.handlers.partition_point(|handler| handler.start <= call);
+        self.handlers.get(after.checked_sub(1)?).filter(|handler| call < handler.end)
     }
 
     fn find(&self, return_address: u64) -> Option<&'static Site> {

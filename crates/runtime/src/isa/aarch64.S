@@ -296,6 +296,42 @@ FUNCTION(__maize_jump_in_place)
 	br x1
 END(__maize_jump_in_place)
 
+/* noreturn void (const Context *, u64 address, u64 first, u64 second): to a landing pad */
+FUNCTION(__maize_land)
+	ldr x9, [x0, #8]
+	mov sp, x9
+	load_registers x0
+	mov x9, x1
+	mov x0, x2
+	mov x1, x3
+	br x9
+END(__maize_land)
+
+/* i64 (up to three arguments): hands them over with the caller's context as the fourth. */
+.macro unwinder name, entry
+FUNCTION(\name)
+	.cfi_startproc
+	sub sp, sp, #CONTEXT_SIZE
+	.cfi_adjust_cfa_offset CONTEXT_SIZE
+	add x9, sp, #CONTEXT_SIZE
+	stp x30, x9, [sp]
+	save_registers sp, 0
+	mov x3, sp
+	bl \entry
+	ldr x30, [sp]
+	add sp, sp, #CONTEXT_SIZE
+	.cfi_adjust_cfa_offset -CONTEXT_SIZE
+	ret
+	.cfi_endproc
+END(\name)
+.endm
+
+unwinder _Unwind_RaiseException, __maize_raise
+unwinder _Unwind_Resume, __maize_resume_unwinding
+unwinder _Unwind_Resume_or_Rethrow, __maize_rethrow
+unwinder _Unwind_ForcedUnwind, __maize_force_unwinding
+unwinder _Unwind_Backtrace, __maize_backtrace
+
 .macro kernel_arguments
 	mov x8, x0
 	mov x0, x1

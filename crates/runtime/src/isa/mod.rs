@@ -77,6 +77,7 @@ unsafe extern "C" {
     fn __maize_isa_page() -> *const Page;
     fn __maize_enter_resumed(stack_top: u64, function: u64, argument: u64) -> !;
     fn __maize_jump_in_place(context: *const Context, function: u64, argument: u64) -> !;
+    fn __maize_land(context: *const Context, address: u64, first: u64, second: u64) -> !;
     fn __maize_raw_syscall(number: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64, a6: u64) -> i64;
     fn __maize_interruptible_syscall(
         number: u64,
@@ -186,6 +187,16 @@ pub unsafe fn enter_resumed(stack_top: u64, function: u64, argument: u64) -> ! {
 pub unsafe fn jump_in_place(context: &Context, function: u64, argument: u64) -> ! {
     // SAFETY: by the contract above.
     unsafe { __maize_jump_in_place(context, function, argument) }
+}
+
+/// Drops the frames above `context` and goes on at `address` within its function, with two values in the registers in which landing pads
+/// expect the exception and the selector.
+///
+/// # Safety
+/// The frame of `context` is live, and `address` that of a landing pad of the call it is suspended at.
+pub unsafe fn land(context: &Context, address: u64, [first, second]: [u64; 2]) -> ! {
+    // SAFETY: by the contract above.
+    unsafe { __maize_land(context, address, first, second) }
 }
 
 /// A system call of this ISA's kernel interface, by its own number.

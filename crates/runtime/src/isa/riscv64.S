@@ -302,6 +302,42 @@ FUNCTION(__maize_jump_in_place)
 	jr a1
 END(__maize_jump_in_place)
 
+/* noreturn void (const Context *, u64 address, u64 first, u64 second): to a landing pad */
+FUNCTION(__maize_land)
+	ld sp, 8(a0)
+	each_register ld, fld, a0, 0
+	mv t0, a1
+	mv a0, a2
+	mv a1, a3
+	jr t0
+END(__maize_land)
+
+/* i64 (up to three arguments): hands them over with the caller's context as the fourth. */
+.macro unwinder name, entry
+FUNCTION(\name)
+	.cfi_startproc
+	addi sp, sp, -CONTEXT_SIZE
+	.cfi_adjust_cfa_offset CONTEXT_SIZE
+	addi t0, sp, CONTEXT_SIZE
+	sd ra, 0(sp)
+	sd t0, 8(sp)
+	each_register sd, fsd, sp, 0
+	mv a3, sp
+	call \entry
+	ld ra, 0(sp)
+	addi sp, sp, CONTEXT_SIZE
+	.cfi_adjust_cfa_offset -CONTEXT_SIZE
+	ret
+	.cfi_endproc
+END(\name)
+.endm
+
+unwinder _Unwind_RaiseException, __maize_raise
+unwinder _Unwind_Resume, __maize_resume_unwinding
+unwinder _Unwind_Resume_or_Rethrow, __maize_rethrow
+unwinder _Unwind_ForcedUnwind, __maize_force_unwinding
+unwinder _Unwind_Backtrace, __maize_backtrace
+
 .macro kernel_arguments
 	mv a7, a0
 	mv a0, a1

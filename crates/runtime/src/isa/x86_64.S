@@ -295,6 +295,41 @@ FUNCTION(__maize_jump_in_place)
 	jmp *%rsi
 END(__maize_jump_in_place)
 
+/* noreturn void (const Context *, u64 address, u64 first, u64 second): to a landing pad */
+FUNCTION(__maize_land)
+	load_registers
+	movq 8(%rdi), %rsp
+	movq %rdx, %rax
+	movq %rcx, %rdx
+	jmp *%rsi
+END(__maize_land)
+
+/* i64 (up to three arguments): hands them over with the caller's context as the fourth. */
+.macro unwinder name, entry
+FUNCTION(\name)
+	.cfi_startproc
+	subq $CONTEXT_SIZE+8, %rsp
+	.cfi_adjust_cfa_offset CONTEXT_SIZE+8
+	movq CONTEXT_SIZE+8(%rsp), %rax
+	movq %rax, (%rsp)
+	leaq CONTEXT_SIZE+16(%rsp), %rax
+	movq %rax, 8(%rsp)
+	save_registers %rsp, 0
+	movq %rsp, %rcx
+	call \entry
+	addq $CONTEXT_SIZE+8, %rsp
+	.cfi_adjust_cfa_offset -(CONTEXT_SIZE+8)
+	ret
+	.cfi_endproc
+END(\name)
+.endm
+
+unwinder _Unwind_RaiseException, __maize_raise
+unwinder _Unwind_Resume, __maize_resume_unwinding
+unwinder _Unwind_Resume_or_Rethrow, __maize_rethrow
+unwinder _Unwind_ForcedUnwind, __maize_force_unwinding
+unwinder _Unwind_Backtrace, __maize_backtrace
+
 .macro kernel_arguments
 	movq %rdi, %rax
 	movq %rsi, %rdi
