@@ -3,6 +3,7 @@
 //! [`compile_module`] is the way in. The passes are files of their own, numbered in pipeline order in
 //! their first line; [`pipeline`] runs them. ARCHITECTURE.md explains what they do together.
 
+mod addresses;
 mod byval;
 mod codegen;
 mod computed_goto;

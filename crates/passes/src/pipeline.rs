@@ -6,8 +6,8 @@ use crate::ir::{Function, Linkage, Module, Place, Value};
 use crate::migrating::Migrating;
 use crate::shadow_stack::ShadowFrame;
 use crate::{
-    byval, computed_goto, exceptions, inline_assembly, migration_points, rematerialize, results, resume_clones, setjmp,
-    shadow_stack, sites, thread_locals, unique_names, variadics,
+    addresses, byval, computed_goto, exceptions, inline_assembly, migration_points, rematerialize, results,
+    resume_clones, setjmp, shadow_stack, sites, thread_locals, unique_names, variadics,
 };
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
@@ -131,6 +131,7 @@ pub enum Pass {
     Exceptions,
     MigrationPoints,
     ShadowStack,
+    Addresses,
     Rematerialize,
     /// `sites` and `resume_clones`, function by function: a clone is copied from the function with its sites.
     Clones,
@@ -141,7 +142,7 @@ pub enum Pass {
 
 impl Pass {
     /// Every pass in order.
-    pub const ALL: [Pass; 15] = [
+    pub const ALL: [Pass; 16] = [
         Pass::InlineAssembly,
         Pass::Variadics,
         Pass::Byval,
@@ -153,6 +154,7 @@ impl Pass {
         Pass::Exceptions,
         Pass::MigrationPoints,
         Pass::ShadowStack,
+        Pass::Addresses,
         Pass::Rematerialize,
         Pass::Clones,
         Pass::SimplifyClones,
@@ -173,6 +175,7 @@ impl Pass {
             Pass::Exceptions => "exceptions",
             Pass::MigrationPoints => "migration_points",
             Pass::ShadowStack => "shadow_stack",
+            Pass::Addresses => "addresses",
             Pass::Rematerialize => "rematerialize",
             Pass::Clones => "resume_clones",
             Pass::SimplifyClones => "simplify_clones",
@@ -210,6 +213,12 @@ impl Pipeline<'_> {
             Pass::ShadowStack => {
                 let migrating = self.migrating.insert(Migrating::of(module, &self.options.non_migrating));
                 self.frames = shadow_stack::run(module, migrating, |function| setjmp::is_used_in(module, function))?;
+                Ok(())
+            }
+            Pass::Addresses => {
+                for function in self.migrating_functions() {
+                    addresses::run(function, self.frames.get(&function));
+                }
                 Ok(())
             }
             Pass::Rematerialize => self.migrating_functions().into_iter().try_for_each(|function| {

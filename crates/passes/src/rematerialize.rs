@@ -1,18 +1,24 @@
-//! Pass 12: cheap values are computed where they are used, if what they derive from is there.
+//! Pass 13: cheap values are computed where they are used, if what they derive from is there.
 //!
 //! Optimisation computes values early and hoists them out of loops; between there and their uses, a call may lie at which they would have
 //! to be kept and saved, although the values they derive from are live as well. Most are addresses, which
 //! the back ends fold into addressing modes, as they do with what they sink themselves.
+//!
+//! What is kept is kept as a number of at least 32 bits, since records have no narrower ones: a truth value would be widened before each
+//! call for the record, and kept as what it is besides.
 
 use crate::control_flow::{ControlFlow, Loop};
 use crate::error::PassError;
-use crate::ir::{Block, Builder, Function, Opcode, Value};
+use crate::ir::{Block, Builder, Function, Opcode, Type, Value};
 use crate::liveness::Liveness;
 use crate::points;
 use std::collections::{HashMap, HashSet};
 
 /// Of how many instructions a value may be computed anew.
 const MOST_INSTRUCTIONS: usize = 3;
+
+/// Bits of the narrowest number that is recorded as it is.
+const RECORDED_BITS: u32 = 32;
 
 /// Sinks cheap values of one function to their uses in other blocks. `frame`, the address of its shadow frame,
 /// stays one value: its offset is not final yet.
@@ -35,20 +41,62 @@ pub fn run(function: Function, frame: Option<Value>, sites: &[Value]) -> Result<
         if Some(instruction) == frame || !is_cheap(instruction) || !flow.position.contains_key(&instruction.block()) {
             continue;
         }
-        let users = instruction.users();
         if !is_constant_offset(instruction) && !kept.contains(&instruction) {
             continue;
         }
-        for user in users {
+        for user in instruction.users() {
             if sinking.sink_into(instruction, user) {
                 kept.extend(instruction.operands());
             }
         }
         if !instruction.has_uses() {
+            kept.remove(&instruction);
             instruction.erase();
         }
     }
+    let values = function.parameters().into_iter().chain(function.instructions());
+    let narrow: Vec<Value> =
+        values.filter(|value| kept.contains(value) && value.ty().is_integer_below(RECORDED_BITS)).collect();
+    narrow.into_iter().for_each(|value| widen(function, value));
     Ok(())
+}
+
+/// Has other blocks use a wider number.
+fn widen(function: Function, value: Value) {
+    let home = if value.is_argument() { function.entry() } else { value.block() };
+    let place =
+        if value.is_argument() || value.is(Opcode::LLVMPHI) { home.first_insertion_point() } else { value.next() };
+    // The result of an invoke is there on one of its ways only.
+    let Some(place) = place else { return };
+    let users = value.users();
+    let wide = Builder::before(place).integer_cast(value, Type::integer(function.context(), RECORDED_BITS));
+    for user in users {
+        let narrowed =
+            |place: Value| (place.block() != home).then(|| Builder::before(place).integer_cast(wide, value.ty()));
+        replace_in(user, value, narrowed);
+    }
+    if !wide.has_uses() {
+        wide.erase();
+    }
+}
+
+/// Replaces a value as operand of `user` by what `copy` makes for the place where it is used, if anything. Returns whether it has.
+fn replace_in(user: Value, value: Value, copy: impl Fn(Value) -> Option<Value>) -> bool {
+    let incoming = if user.is(Opcode::LLVMPHI) { user.incoming() } else { Vec::new() };
+    // Two edges from one predecessor must bring a phi the same value.
+    let mut copies: HashMap<Block, Option<Value>> = HashMap::new();
+    let mut replaced = false;
+    for (index, operand) in user.operands().into_iter().enumerate() {
+        if operand != value {
+            continue;
+        }
+        let place = incoming.get(index).and_then(|(_, predecessor)| predecessor.terminator()).unwrap_or(user);
+        if let Some(copy) = copies.entry(place.block()).or_insert_with(|| copy(place)) {
+            user.set_operand(index as u32, *copy);
+            replaced = true;
+        }
+    }
+    replaced
 }
 
 struct Sinking<'a> {
@@ -60,29 +108,13 @@ struct Sinking<'a> {
 
 impl Sinking<'_> {
     fn sink_into(&self, value: Value, user: Value) -> bool {
-        let home = value.block();
-        let incoming = if user.is(Opcode::LLVMPHI) { user.incoming() } else { Vec::new() };
-        // Two edges from one predecessor must bring a phi the same value.
-        let mut copies: HashMap<Block, Value> = HashMap::new();
-        for (index, operand) in user.operands().into_iter().enumerate() {
-            if operand != value {
-                continue;
-            }
-            let place = match incoming.get(index) {
-                Some((_, predecessor)) => predecessor.terminator().unwrap_or(user),
-                None => user,
-            };
-            if place.block() == home || !self.may_sink(value, place.block()) {
-                continue;
-            }
-            let copy = *copies.entry(place.block()).or_insert_with(|| {
+        replace_in(user, value, |place| {
+            (place.block() != value.block() && self.may_sink(value, place.block())).then(|| {
                 let copy = value.duplicate();
                 Builder::before(place).insert(copy);
                 copy
-            });
-            user.set_operand(index as u32, copy);
-        }
-        !copies.is_empty()
+            })
+        })
     }
 
     fn may_sink(&self, value: Value, to: Block) -> bool {

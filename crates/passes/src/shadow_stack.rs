@@ -35,6 +35,11 @@ pub struct ShadowFrame {
 }
 
 impl ShadowFrame {
+    /// Whether a value is the address of one of the frame's ends, which depend on its final size.
+    pub fn is_end(&self, value: Value) -> bool {
+        value == self.base || self.sized.iter().any(|&(instruction, _)| instruction == value)
+    }
+
     /// Makes the frame `bytes` larger and returns the offset from `base` of the new room, 16-byte aligned.
     pub fn extend(&mut self, bytes: u64) -> u64 {
         let offset = self.size;

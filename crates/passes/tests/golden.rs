@@ -89,6 +89,7 @@ fn every_pass_does_what_its_golden_files_say() {
         "exceptions",
         "migration_points",
         "shadow_stack",
+        "addresses",
         "rematerialize",
         "resume_clones",
         "inline_assembly",

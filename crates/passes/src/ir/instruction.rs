@@ -172,6 +172,16 @@ impl Value {
         unsafe { LLVMAddCase(self.0, value.0, block.0) }
     }
 
+    /// What a `getelementptr i8` starts from and how many bytes it adds, if these are constant.
+    pub fn constant_offset(self) -> Option<(Value, u64)> {
+        let in_bytes =
+            self.is(Opcode::LLVMGetElementPtr) && unsafe { Type(LLVMGetGEPSourceElementType(self.0)).is_integer_of(8) };
+        match self.operands()[..] {
+            [base, offset] if in_bytes => Some((base, offset.as_constant_integer()?)),
+            _ => None,
+        }
+    }
+
     /// The type an alloca allocates.
     pub fn allocated_type(self) -> Type {
         Type(unsafe { LLVMGetAllocatedType(self.0) })

@@ -71,6 +71,16 @@ impl Type {
         }
     }
 
+    /// Whether this is the integer type of that width.
+    pub fn is_integer_of(self, bits: u32) -> bool {
+        self.kind() == LLVMTypeKind::LLVMIntegerTypeKind && self.integer_width() == bits
+    }
+
+    /// Whether this is an integer type of fewer bits.
+    pub fn is_integer_below(self, bits: u32) -> bool {
+        self.kind() == LLVMTypeKind::LLVMIntegerTypeKind && self.integer_width() < bits
+    }
+
     /// Width of an integer type, bits.
     pub fn integer_width(self) -> u32 {
         unsafe { LLVMGetIntTypeWidth(self.0) }
