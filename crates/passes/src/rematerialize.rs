@@ -57,17 +57,24 @@ pub fn run(function: Function, frame: Option<Value>, sites: &[Value]) -> Result<
     let values = function.parameters().into_iter().chain(function.instructions());
     let narrow: Vec<Value> =
         values.filter(|value| kept.contains(value) && value.ty().is_integer_below(RECORDED_BITS)).collect();
-    narrow.into_iter().for_each(|value| widen(function, value));
+    narrow.into_iter().for_each(|value| widen(function, value, sites.contains(&value)));
     Ok(())
 }
 
 /// Has other blocks use a wider number.
-fn widen(function: Function, value: Value) {
-    let home = if value.is_argument() { function.entry() } else { value.block() };
-    let place =
-        if value.is_argument() || value.is(Opcode::LLVMPHI) { home.first_insertion_point() } else { value.next() };
-    // The result of an invoke is there on one of its ways only.
+fn widen(function: Function, value: Value, is_site: bool) {
+    let place = if value.is_argument() {
+        function.entry().first_insertion_point()
+    } else if value.is(Opcode::LLVMPHI) {
+        value.block().first_insertion_point()
+    } else if is_site {
+        // Its block ends with it; the next is its own.
+        value.block().successors().first().and_then(|next| next.first_insertion_point())
+    } else {
+        value.next()
+    };
     let Some(place) = place else { return };
+    let home = place.block();
     let users = value.users();
     let wide = Builder::before(place).integer_cast(value, Type::integer(function.context(), RECORDED_BITS));
     for user in users {

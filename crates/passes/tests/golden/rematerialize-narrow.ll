@@ -21,3 +21,10 @@ no:
   %result = zext i1 %both_set to i32
   ret i32 %result
 }
+declare i8 @byte()
+define i8 @result() {
+  %byte = call i8 @byte()
+  call void @act()
+  %sum = add i8 %byte, 1
+  ret i8 %sum
+}
