@@ -5,8 +5,9 @@
 
 use crate::computed_goto;
 use crate::error::PassError;
-use crate::ir::{Builder, Linkage, Module, Place, Type};
+use crate::ir::{Builder, Linkage, Module, Place, Type, Value};
 use crate::isa::Target;
+use crate::migrating::stays_tail_call;
 use crate::points;
 use crate::shadow_stack;
 use inkwell::context::Context;
@@ -22,6 +23,7 @@ use inkwell::module::Module as InkwellModule;
 use maize_abi::Isa;
 use maize_abi::symbols::RESUME_SUFFIX;
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ffi::{CStr, CString, c_void};
 
 /// What code generation yields.
@@ -74,6 +76,7 @@ fn retarget(module: Module, isa: Isa, target: &Target) -> Result<(), String> {
         detach_data(module)?;
     }
     shadow_stack::hide_origin(module);
+    copy_jump_targets(module);
     if !target.has_32_bit_registers {
         widen_words(module);
     }
@@ -91,6 +94,23 @@ fn retarget(module: Module, isa: Isa, target: &Target) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Where an indirect call becomes a jump, has other calls of the same target go by a copy of it. A jump cannot go by a register that calls
+/// preserve, and LLVM asks that of the target wherever it is kept: a call by it, with it in its record, would find no register at all.
+fn copy_jump_targets(module: Module) {
+    for function in module.definitions() {
+        let calls: Vec<Value> = function.instructions().into_iter().filter(|call| call.is_call_site()).collect();
+        let targets = calls.iter().filter(|&&call| stays_tail_call(call)).map(|call| call.callee());
+        let targets: HashSet<Value> = targets.filter(|target| target.is_local()).collect();
+        for call in calls {
+            let target = call.callee();
+            if targets.contains(&target) && call.operand_bundle_count() > 0 {
+                let copy = Builder::before(call).opaque_copy(target);
+                call.set_operand(call.operands().len() as u32 - 1, copy);
+            }
+        }
+    }
 }
 
 /// Makes 64-bit numbers of the 32-bit words at sites. The upper half is not looked at.

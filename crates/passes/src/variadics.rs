@@ -119,13 +119,13 @@ fn lower_call(module: Module, function: Function, call: Value) -> Result<(), Pas
         rebuild(call, Type::function(ty.result(), &types), &arguments, arguments.len());
         return Ok(());
     }
-    let (slots, size) = lay_out(module, call, &arguments[fixed..], fixed);
+    let (slots, size, alignment) = lay_out(module, call, &arguments[fixed..], fixed);
     let pointer = Type::pointer(context);
     let area = if slots.is_empty() {
         // Some functions read an argument that callers may leave out (`fcntl`, `open`): what they find is not used, but must be readable.
         Type::integer(context, 64).constant(DESCRIPTOR_BASE).constant_to_pointer(pointer)
     } else {
-        let area = Builder::before(entry_point(call)).alloca(Type::array(Type::integer(context, 8), size), 16);
+        let area = Builder::before(entry_point(call)).alloca(Type::array(Type::integer(context, 8), size), alignment);
         let builder = Builder::before(call);
         for slot in slots {
             let place = builder.offset_by(area, slot.offset as i64);
@@ -147,8 +147,9 @@ fn lower_call(module: Module, function: Function, call: Value) -> Result<(), Pas
     Ok(())
 }
 
-fn lay_out(module: Module, call: Value, arguments: &[Value], first: usize) -> (Vec<Slot>, u64) {
-    let mut offset: u64 = 0;
+/// The slots, and size and alignment of them all, bytes.
+fn lay_out(module: Module, call: Value, arguments: &[Value], first: usize) -> (Vec<Slot>, u64, u64) {
+    let (mut offset, mut largest): (u64, u64) = (0, 16);
     let mut slots = Vec::new();
     for (index, &argument) in arguments.iter().enumerate() {
         let place = Place::Parameter((first + index) as u32);
@@ -159,10 +160,11 @@ fn lay_out(module: Module, call: Value, arguments: &[Value], first: usize) -> (V
             None => ty.alignment(module),
         };
         offset = offset.next_multiple_of(alignment.max(8));
+        largest = largest.max(alignment);
         slots.push(Slot { argument, copied, offset });
         offset += ty.size(module).next_multiple_of(8);
     }
-    (slots, offset)
+    (slots, offset, largest)
 }
 
 /// Replaces a call by one of another type, keeping the attributes of the first `kept` parameters.
