@@ -3,7 +3,9 @@
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::{Args, Parser, ValueHint};
 use maize_abi::Isa;
+use maize_node::MoveList;
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +19,9 @@ pub struct Arguments {
     #[command(subcommand)]
     pub subcommand: Subcommand,
 }
+
+/// How often a migration point counts in a round, if not said.
+const DEFAULT_PASSES: u8 = 16;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -136,6 +141,20 @@ pub struct Run {
     /// Move at random times, to random ISAs of --hop; the same number gives the same moves
     #[arg(long, value_name = "NUMBER", requires = "hop")]
     pub seed: Option<u64>,
+    /// Move at every Nth event on average instead of by time; 1 for every one. Events are migration points that the program
+    /// passes and system calls; the same --seed moves at the same ones
+    #[arg(long, value_name = "N", requires = "hop", conflicts_with = "every")]
+    pub mean: Option<NonZeroU64>,
+    /// Move at the events with these numbers, in rising order
+    #[arg(long, value_name = "EVENT:ISA,...", conflicts_with_all = ["hop", "every", "seed"])]
+    pub moves: Option<MoveList>,
+    /// With --mean: move so often at most
+    #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true, requires = "mean")]
+    pub limit: u64,
+    /// With --mean or --moves: count each migration point so often before the program has made further system calls; 0 for always, which
+    /// is slow
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_PASSES)]
+    pub passes: u8,
     /// Write a record of the run to this file, as JSON
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub report: Option<PathBuf>,
@@ -168,7 +187,8 @@ Examples:
   maize run ./hello
   maize run --isa riscv64 ./hello
   maize run --hop x86_64,aarch64,riscv64 --every 20ms --report run.json ./compress big.tar
-  maize run --hop x86_64,aarch64 --seed 7 -- ./server --port 8080";
+  maize run --hop x86_64,aarch64 --seed 7 -- ./server --port 8080
+  maize run --moves 1200:aarch64,1201:x86_64 ./compress big.tar";
 
 #[derive(Args, Debug)]
 pub struct Inspect {
