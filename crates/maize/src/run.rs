@@ -34,7 +34,8 @@ pub fn execute(options: Run) -> i32 {
     }
 }
 
-type Failure = (i32, String);
+/// An exit status and what to say.
+pub type Failure = (i32, String);
 
 fn run(options: Run) -> Result<Exit, Failure> {
     let program = find(Path::new(options.command.first().map_or("".as_ref(), OsString::as_os_str)))?;
@@ -85,7 +86,7 @@ fn plans(options: &Run, start: Isa) -> (Option<HopPlan>, Option<EventPlan>) {
 }
 
 /// A name without a slash is a file here, or else one on the path, as in a shell.
-fn find(program: &Path) -> Result<PathBuf, Failure> {
+pub fn find(program: &Path) -> Result<PathBuf, Failure> {
     if program.components().count() > 1 || program.is_absolute() {
         return check(program.to_owned());
     }
@@ -117,7 +118,8 @@ fn start(options: &Run) -> Result<Isa, Failure> {
     }
 }
 
-fn create(path: &Path) -> Result<File, Failure> {
+/// Makes a file for a report.
+pub fn create(path: &Path) -> Result<File, Failure> {
     File::create(path).map_err(|error| (CANNOT_RUN, CommandError::write(path)(error).to_string()))
 }
 

@@ -411,8 +411,17 @@ impl Supervisor<'_> {
                 host.discard();
                 Err(RunError::NotReady { isa })
             }
-            Some(Destination { mut host, phase: Phase::SourceGone(..) }) => {
+            Some(Destination { mut host, phase: Phase::SourceGone(request, _) }) => {
                 // It holds the program: its end is the program's.
+                let stay = Stay {
+                    on: self.current.isa.name().to_owned(),
+                    to: host.isa.name().to_owned(),
+                    at_us: micros(request.at),
+                    reason: "the new process ended when it had just taken it over".to_owned(),
+                    place: request.place,
+                };
+                observe(Event::Stayed(&stay));
+                self.stays.push(stay);
                 std::mem::swap(&mut host, &mut self.current);
                 host.wait()?;
                 Ok(())
