@@ -28,7 +28,7 @@ static struct node *insert(struct node *node, int key)
     return node;
 }
 
-static double weigh(const struct node *node, int depth)
+__attribute__((noinline)) static double weigh(const struct node *node, int depth)
 {
     if (!node)
         return 0;
@@ -54,7 +54,7 @@ static int by_last_digit(const void *left, const void *right)
 }
 
 /* Four values of the same kind live in a loop. */
-static unsigned mix(const int *keys, int count, unsigned low, unsigned high)
+__attribute__((noinline)) static unsigned mix(const int *keys, int count, unsigned low, unsigned high)
 {
     for (int i = 0; i < count; i++) {
         low = low * 31 + (unsigned)keys[i];

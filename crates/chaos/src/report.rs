@@ -158,7 +158,10 @@ impl Report {
         }
         let events: Vec<u64> = self.alone.iter().filter_map(|alone| alone.events).collect();
         if events.windows(2).any(|pair| pair[0] != pair[1]) {
-            writeln!(text, "note: it does not pass the same points on every ISA, so that seeds do not repeat exactly")?;
+            writeln!(
+                text,
+                "note: it does not pass the same points in every run, so that a seed may not repeat exactly"
+            )?;
         }
         for (reason, count) in self.stays() {
             writeln!(text, "note: it stayed {count} times because {reason}")?;
