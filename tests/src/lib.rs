@@ -14,7 +14,7 @@ mod toolchain;
 pub use check::{Checked, require_move_between_all};
 pub use corpus::{Package, build_bzip2, build_bzip2_with, build_lua, build_lua_with, build_zlib};
 pub use data::compressible;
-pub use report::{Exit, Migration, Report, Stay};
+pub use report::{Exit, Migration, Place, Report, Stay};
 pub use run::{Input, Outcome, Placement, Run, Running};
 pub use source::Source;
 pub use toolchain::{Compiler, fresh_directory, maize, program_source};

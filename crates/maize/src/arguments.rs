@@ -3,7 +3,9 @@
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::{Args, Parser, ValueHint};
 use maize_abi::Isa;
+use maize_node::MoveList;
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +19,9 @@ pub struct Arguments {
     #[command(subcommand)]
     pub subcommand: Subcommand,
 }
+
+/// How often a migration point counts in a round, if not said.
+const DEFAULT_PASSES: u8 = 16;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,6 +52,9 @@ pub enum Subcommand {
     /// Run a program, moving it between ISAs if asked to
     #[command(after_help = RUN)]
     Run(Run),
+    /// Find out whether a program does the same when it moves, and which move is to blame if not
+    #[command(after_help = CHAOS)]
+    Chaos(Chaos),
     /// Show what a multi-ISA program holds
     #[command(after_help = INSPECT)]
     Inspect(Inspect),
@@ -136,6 +144,20 @@ pub struct Run {
     /// Move at random times, to random ISAs of --hop; the same number gives the same moves
     #[arg(long, value_name = "NUMBER", requires = "hop")]
     pub seed: Option<u64>,
+    /// Move at every Nth event on average instead of by time; 1 for every one. Events are migration points that the program
+    /// passes and system calls; the same --seed moves at the same ones
+    #[arg(long, value_name = "N", requires = "hop", conflicts_with = "every")]
+    pub mean: Option<NonZeroU64>,
+    /// Move at the events with these numbers, in rising order
+    #[arg(long, value_name = "EVENT:ISA,...", conflicts_with_all = ["hop", "every", "seed"])]
+    pub moves: Option<MoveList>,
+    /// With --mean: move so often at most
+    #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true, requires = "mean")]
+    pub limit: u64,
+    /// With --mean or --moves: count each migration point so often before the program has made further system calls; 0 for always, which
+    /// is slow
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_PASSES)]
+    pub passes: u8,
     /// Write a record of the run to this file, as JSON
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub report: Option<PathBuf>,
@@ -168,7 +190,80 @@ Examples:
   maize run ./hello
   maize run --isa riscv64 ./hello
   maize run --hop x86_64,aarch64,riscv64 --every 20ms --report run.json ./compress big.tar
-  maize run --hop x86_64,aarch64 --seed 7 -- ./server --port 8080";
+  maize run --hop x86_64,aarch64 --seed 7 -- ./server --port 8080
+  maize run --moves 1200:aarch64,1201:x86_64 ./compress big.tar";
+
+#[derive(Args, Debug)]
+pub struct Chaos {
+    /// Move between these ISAs; runs start on the first
+    #[arg(long, value_name = "ISA,...", value_delimiter = ',', value_parser = isa(), default_value = "x86_64,aarch64,riscv64")]
+    pub isa: Vec<Isa>,
+    /// The seed of the first run; the next run has the next number
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub seed: u64,
+    /// How many runs with moves
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub runs: u64,
+    /// Move at every Nth event on average [default: so that a run moves some 40 times]
+    #[arg(long, value_name = "N")]
+    pub mean: Option<NonZeroU64>,
+    /// Move at every event, of which each migration point that is passed is one, however often it has been passed
+    #[arg(long, conflicts_with_all = ["mean", "passes"])]
+    pub every_point: bool,
+    /// Move so often at most in one run
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub limit: u64,
+    /// Count each migration point so often before the program has made further system calls; 0 for always, which is slow
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_PASSES)]
+    pub passes: u8,
+    /// Move at the events with these numbers instead, as a report tells
+    #[arg(long, value_name = "EVENT:ISA,...", conflicts_with_all = ["seed", "runs", "mean", "every_point", "limit"])]
+    pub moves: Option<MoveList>,
+    /// What the program should print, instead of what it prints without moves; it is to end with status 0
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub expect: Option<PathBuf>,
+    /// A shell command that prints what the program should, and ends as it should
+    #[arg(long, value_name = "COMMAND", conflicts_with = "expect", value_hint = ValueHint::CommandString)]
+    pub expect_command: Option<OsString>,
+    /// Compare standard error, too
+    #[arg(long)]
+    pub stderr: bool,
+    /// What the program finds on standard input; nothing if left out
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub input: Option<PathBuf>,
+    /// How long one run may take [default: 1 min, and generous multiples of a run without moves and of the number of moves]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Run the program so often at most to find out which moves are to blame; 0 not to
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub trials: usize,
+    /// Write the report to this file, as JSON
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub report: Option<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The program, made by `maize cc`, and its arguments
+    #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_name = "PROGRAM")]
+    #[arg(value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+}
+
+const CHAOS: &str = "\
+The program is run without moves, and then with moves at events that the seed draws: migration points that it passes, and \
+system calls. What it prints and how it ends must be the same. If not, the moves are reduced to those that matter, and reported \
+with ISAs, function, source line (of programs built with -g) and a command that repeats exactly that.
+
+Each run finds the files that the one before left behind: let the program write to standard output rather than change its input.
+
+Exit status: 0 if all runs are the same, 1 if one differs. 125: nothing could be found out, such as of a program that prints \
+the time; 126: the file is not a multi-ISA program, or damaged; 127: there is no such file.
+
+Examples:
+  maize chaos ./hello
+  maize chaos --seed 7 --runs 100 --report chaos.json -- ./sort --numeric big.txt
+  maize chaos --every-point --isa x86_64,riscv64 --limit 5000 ./small
+  maize chaos --moves 123:aarch64,456:x86_64 ./hello";
 
 #[derive(Args, Debug)]
 pub struct Inspect {

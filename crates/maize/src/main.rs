@@ -4,6 +4,7 @@
 //! link such as `maize-cc`; clap reads those of the other subcommands ([`arguments`]).
 
 mod arguments;
+mod chaos;
 mod error;
 mod inspect;
 mod manual;
@@ -45,7 +46,7 @@ fn dispatch(arguments: Vec<OsString>) -> i32 {
     }
     match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => execute(parsed.subcommand),
-        Err(error) => explain(&error, arguments.get(1).is_some_and(|word| word == "run")),
+        Err(error) => explain(&error, arguments.get(1).is_some_and(|word| word == "run" || word == "chaos")),
     }
 }
 
@@ -72,6 +73,7 @@ fn help(tool: &str) -> i32 {
 fn execute(subcommand: Subcommand) -> i32 {
     let result = match subcommand {
         Subcommand::Run(options) => return run::execute(options),
+        Subcommand::Chaos(options) => return chaos::execute(options),
         Subcommand::Inspect(options) => inspect::execute(&options),
         Subcommand::Sysroot(options) => sysroot::execute(&options),
         Subcommand::Completions(options) => manual::completions(options.shell),

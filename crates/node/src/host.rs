@@ -115,9 +115,10 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Starts a host process. One that is to `receive` a program gets no standard streams: it
+    /// Starts a host process and tells it what to do `first`. One that is to receive a program gets no standard streams: it
     /// receives the program's.
-    pub(crate) fn start(launcher: &Launcher, receive: bool) -> Result<Host, RunError> {
+    pub(crate) fn start(launcher: &Launcher, first: &Message) -> Result<Host, RunError> {
+        let receive = first.kind() == Some(Kind::Receive);
         let isa = launcher.isa;
         let (control, theirs) = socket_pair()?;
         rustix::io::fcntl_setfd(&theirs, rustix::io::FdFlags::empty())
@@ -133,7 +134,7 @@ impl Host {
             rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(RunError::system("watching a host"))?;
         let host = Host { isa, child, pidfd, control, hung_up: Cell::new(false) };
         // A host that died at once shows as such when it is waited for.
-        let _ = host.send(&Message::new(if receive { Kind::Receive } else { Kind::Run }, [0; 8]), None);
+        let _ = host.send(first, None);
         Ok(host)
     }
 

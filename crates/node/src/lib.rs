@@ -5,12 +5,14 @@
 //! ([`maize_abi::control`] is the language spoken with it).
 
 mod error;
+mod events;
 mod host;
 mod plan;
 mod report;
 mod supervisor;
 
 pub use error::RunError;
+pub use events::{Draw, EventMoves, EventPlan, Move, MoveList, MoveListError};
 pub use plan::HopPlan;
-pub use report::{Exit, Migration, Report, Stay};
+pub use report::{Activation, Exit, Migration, Place, Report, Stay};
 pub use supervisor::{Event, RunOptions, run};

@@ -5,11 +5,12 @@
 //! the two together and keeps the record. If a destination fails, the program runs on at its source.
 
 use crate::error::RunError;
+use crate::events::{EventMoves, EventPlan, Move};
 use crate::host::{Host, Launcher, socket_pair};
 use crate::plan::{HopPlan, Tour};
-use crate::report::{self, Exit, Migration, Report, Stay};
+use crate::report::{self, Activation, Exit, Migration, Place, Report, Stay};
 use maize_abi::Isa;
-use maize_abi::control::{Kind, Message};
+use maize_abi::control::{Kind, Message, NEVER};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal, kill_process};
 use std::collections::HashMap;
@@ -32,6 +33,8 @@ pub struct RunOptions {
     pub isa: Isa,
     /// Where to move, and when.
     pub hop: Option<HopPlan>,
+    /// At which counted events to move; instead of `hop`.
+    pub events: Option<EventPlan>,
     /// How long a program may take to reach a migration point before the report says so.
     pub patience: Duration,
     /// Kill the destination of every move with this number (from 1) while the move is under way, to show that nothing is lost.
@@ -57,18 +60,27 @@ pub fn run(options: &RunOptions, observe: &mut dyn FnMut(Event<'_>)) -> Result<R
     let image = maize_image::Image::open(&options.program).map_err(|error| RunError::Image(error.to_string()))?;
     let mut launchers = HashMap::new();
     let hop_isas = options.hop.iter().flat_map(|plan| plan.isas.iter().copied());
-    for isa in std::iter::once(options.isa).chain(hop_isas) {
+    let event_isas = options.events.iter().flat_map(EventPlan::isas);
+    for isa in std::iter::once(options.isa).chain(hop_isas).chain(event_isas) {
         if let Entry::Vacant(place) = launchers.entry(isa) {
             place.insert(Launcher::new(&image, &options.program, isa, options.arguments.clone())?);
         }
     }
-    let host = Host::start(&launchers[&options.isa], false)?;
+    let mut schedule = options.events.as_ref().map(|plan| plan.schedule(options.isa).peekable());
+    let mut run = Message::new(Kind::Run, [0; 8]);
+    if let (Some(plan), Some(schedule)) = (&options.events, &mut schedule) {
+        run.values[..3].copy_from_slice(&[1, next_event(schedule), plan.passes.into()]);
+    }
+    let host = Host::start(&launchers[&options.isa], &run)?;
     release_standard_streams()?;
     let mut supervisor = Supervisor {
         launchers,
         current: host,
         next: None,
         tour: options.hop.clone().map(Tour::new),
+        schedule,
+        place: Place::default(),
+        events: None,
         started: Instant::now(),
         deadline: Duration::ZERO,
         options,
@@ -82,10 +94,11 @@ pub fn run(options: &RunOptions, observe: &mut dyn FnMut(Event<'_>)) -> Result<R
         version: report::VERSION,
         program: options.program.clone(),
         exit,
-        started_on: options.isa.name(),
+        started_on: options.isa.name().to_owned(),
         elapsed_us: micros(supervisor.started.elapsed()),
         migrations: supervisor.migrations,
         stays: supervisor.stays,
+        events: supervisor.events,
     })
 }
 
@@ -126,6 +139,13 @@ struct Request {
     /// The same on the clock that hosts read, ns.
     at_ns: u64,
     overdue_reported: bool,
+    place: Option<Place>,
+}
+
+type Schedule = std::iter::Peekable<Box<dyn Iterator<Item = Move>>>;
+
+fn next_event(schedule: &mut Schedule) -> u64 {
+    schedule.peek().map_or(NEVER, |next| next.event)
 }
 
 struct Supervisor<'a> {
@@ -133,6 +153,12 @@ struct Supervisor<'a> {
     current: Host,
     next: Option<Destination>,
     tour: Option<Tour>,
+    /// Moves at events that are still to be made.
+    schedule: Option<Schedule>,
+    /// What is known of the place at which the source waits to be moved; without an event it does not wait.
+    place: Place,
+    /// How many events there were in all.
+    events: Option<u64>,
     started: Instant,
     /// When the next move is due, from the start.
     deadline: Duration,
@@ -145,10 +171,16 @@ struct Supervisor<'a> {
 impl Supervisor<'_> {
     /// Starts the host of the next move ahead of time.
     fn schedule(&mut self) -> Result<(), RunError> {
-        let Some(tour) = &mut self.tour else { return Ok(()) };
-        self.deadline = self.started.elapsed() + tour.interval();
-        let isa = tour.next();
-        self.next = Some(Destination { host: Host::start(&self.launchers[&isa], true)?, phase: Phase::Starting });
+        let isa = if let Some(schedule) = &mut self.schedule {
+            let Some(next) = schedule.next() else { return Ok(()) };
+            next.to
+        } else {
+            let Some(tour) = &mut self.tour else { return Ok(()) };
+            self.deadline = self.started.elapsed() + tour.interval();
+            tour.next()
+        };
+        let host = Host::start(&self.launchers[&isa], &Message::new(Kind::Receive, [0; 8]))?;
+        self.next = Some(Destination { host, phase: Phase::Starting });
         Ok(())
     }
 
@@ -222,7 +254,7 @@ impl Supervisor<'_> {
 
     fn timeout(&self) -> Option<Duration> {
         let until = match &self.next.as_ref()?.phase {
-            Phase::Ready => self.deadline,
+            Phase::Ready if self.schedule.is_none() => self.deadline,
             Phase::Asked(request) if !request.overdue_reported => request.at + self.options.patience,
             _ => return None,
         };
@@ -232,7 +264,8 @@ impl Supervisor<'_> {
     fn ask_when_due(&mut self) -> Result<(), RunError> {
         let now = self.started.elapsed();
         let Some(next) = &mut self.next else { return Ok(()) };
-        if !matches!(next.phase, Phase::Ready) || now < self.deadline {
+        let is_due = if self.schedule.is_some() { self.place.event > 0 } else { now >= self.deadline };
+        if !matches!(next.phase, Phase::Ready) || !is_due {
             return Ok(());
         }
         self.asked += 1;
@@ -245,9 +278,14 @@ impl Supervisor<'_> {
         let (theirs, ours) = socket_pair()?;
         next.host.send(&Message::new(Kind::Accept, [0; 8]), Some(theirs.as_fd()))?;
         // The program may just have ended; its pidfd will tell.
-        let _ = self.current.send(&Message::new(Kind::Move, [0; 8]), Some(ours.as_fd()));
-        self.current.draw_attention();
-        next.phase = Phase::Asked(Request { at: now, at_ns, overdue_reported: false });
+        let mut order = Message::new(Kind::Move, [0; 8]);
+        match &mut self.schedule {
+            Some(schedule) => order.values[0] = next_event(schedule),
+            None => self.current.draw_attention(),
+        }
+        let _ = self.current.send(&order, Some(ours.as_fd()));
+        let place = self.schedule.is_some().then(|| std::mem::take(&mut self.place));
+        next.phase = Phase::Asked(Request { at: now, at_ns, overdue_reported: false, place });
         if kill {
             std::thread::sleep(Duration::from_millis(20));
             let _ = kill_process(next.host.pid(), Signal::KILL);
@@ -264,23 +302,33 @@ impl Supervisor<'_> {
         request.overdue_reported = true;
         let reason =
             format!("no migration point reached within {} ms; still waiting", self.options.patience.as_millis());
-        let stay = Stay { on: self.current.isa.name(), to: host.isa.name(), at_us: micros(request.at), reason };
+        let stay = Stay {
+            on: self.current.isa.name().to_owned(),
+            to: host.isa.name().to_owned(),
+            at_us: micros(request.at),
+            reason,
+            place: request.place.clone(),
+        };
         observe(Event::Stayed(&stay));
         self.stays.push(stay);
     }
 
     fn hear_source(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), RunError> {
         while let Some(message) = self.current.receive() {
+            if self.hear_of_events(&message) {
+                continue;
+            }
             match (message.kind(), self.next.take()) {
                 (Some(Kind::Departed), Some(Destination { host, phase: Phase::Asked(request) })) => {
                     self.next = Some(Destination { host, phase: Phase::SourceGone(request, Box::new(message)) });
                 }
                 (Some(Kind::Stayed), Some(Destination { host, phase: Phase::Asked(request) })) => {
                     let stay = Stay {
-                        on: self.current.isa.name(),
-                        to: host.isa.name(),
+                        on: self.current.isa.name().to_owned(),
+                        to: host.isa.name().to_owned(),
                         at_us: micros(request.at),
                         reason: message.text().to_owned(),
+                        place: request.place,
                     };
                     observe(Event::Stayed(&stay));
                     self.stays.push(stay);
@@ -291,6 +339,30 @@ impl Supervisor<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Takes note of what a message says about counted events; whether it does.
+    fn hear_of_events(&mut self, message: &Message) -> bool {
+        match message.kind() {
+            Some(Kind::Frames) => {
+                let known = message.values.iter().filter(|&&value| value != 0);
+                let activations = known.map(|&value| Activation { resume: (value >> 32) as u32, site: value as u32 });
+                // Thousands of moves may be drawn.
+                let limit = match self.options.events.as_ref().map(|plan| &plan.moves) {
+                    Some(EventMoves::Listed(_)) => usize::MAX,
+                    _ => 1_usize.saturating_sub(self.place.activations.len()),
+                };
+                self.place.activations.extend(activations.take(limit));
+            }
+            Some(Kind::Reached) => {
+                let [event, call, ..] = message.values;
+                self.place.event = event;
+                self.place.system_call = (call != NEVER).then_some(call);
+            }
+            Some(Kind::Passed) => self.events = Some(message.values[0]),
+            _ => return false,
+        }
+        true
     }
 
     fn hear_destination(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), RunError> {
@@ -309,8 +381,8 @@ impl Supervisor<'_> {
                 let [frames, record_bytes, capture_ns, bytes_moved, suspended_at_ns, ..] = departed.values;
                 let [resume_ns, pause_ns, ..] = message.values;
                 let migration = Migration {
-                    from: source.isa.name(),
-                    to: self.current.isa.name(),
+                    from: source.isa.name().to_owned(),
+                    to: self.current.isa.name().to_owned(),
                     at_us: micros(request.at),
                     wait_us: suspended_at_ns.saturating_sub(request.at_ns) / 1000,
                     frames,
@@ -319,6 +391,7 @@ impl Supervisor<'_> {
                     resume_us: resume_ns as f64 / 1000.0,
                     pause_us: pause_ns as f64 / 1000.0,
                     bytes_moved,
+                    place: request.place,
                 };
                 observe(Event::Moved(&migration));
                 self.migrations.push(migration);
@@ -338,8 +411,17 @@ impl Supervisor<'_> {
                 host.discard();
                 Err(RunError::NotReady { isa })
             }
-            Some(Destination { mut host, phase: Phase::SourceGone(..) }) => {
+            Some(Destination { mut host, phase: Phase::SourceGone(request, _) }) => {
                 // It holds the program: its end is the program's.
+                let stay = Stay {
+                    on: self.current.isa.name().to_owned(),
+                    to: host.isa.name().to_owned(),
+                    at_us: micros(request.at),
+                    reason: "the new process ended when it had just taken it over".to_owned(),
+                    place: request.place,
+                };
+                observe(Event::Stayed(&stay));
+                self.stays.push(stay);
                 std::mem::swap(&mut host, &mut self.current);
                 host.wait()?;
                 Ok(())

@@ -10,6 +10,7 @@ mod computed_goto;
 mod control_flow;
 mod error;
 mod exceptions;
+mod fault;
 mod inline_assembly;
 pub mod ir;
 mod isa;
@@ -32,4 +33,5 @@ mod words;
 
 pub use codegen::Output;
 pub use error::PassError;
+pub use fault::{Fault, FaultKind};
 pub use pipeline::{CompileOptions, Pass, compile_module, compile_to_assembly, instrument_to_text};

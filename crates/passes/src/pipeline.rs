@@ -2,6 +2,7 @@
 
 use crate::codegen::{self, Output};
 use crate::error::PassError;
+use crate::fault::Fault;
 use crate::ir::{Function, Linkage, Module, Place, Value};
 use crate::migrating::Migrating;
 use crate::shadow_stack::ShadowFrame;
@@ -31,6 +32,8 @@ pub struct CompileOptions {
     /// Functions of other units that never reach a migration point, such as `memcpy`; if this unit
     /// defines them (the libc does), they get no migration points.
     pub non_migrating: HashSet<String>,
+    /// A deliberate defect, for tests of tests.
+    pub fault: Option<Fault>,
 }
 
 /// Compiles a module of the portable ABI, given as bitcode, to one ELF object per ISA, in the order of `options.isas`.
@@ -249,7 +252,8 @@ impl Pipeline<'_> {
 
     fn make_clone(&mut self, function: Function) -> Result<(), PassError> {
         let Some(migrating) = &self.migrating else { return Ok(()) };
-        let sites = sites::run(self.module, migrating, function, self.frames.get_mut(&function))?;
+        let fault = self.options.fault.as_ref().filter(|fault| fault.concerns(function));
+        let sites = sites::run(self.module, migrating, function, self.frames.get_mut(&function), fault)?;
         if sites.is_empty() {
             return Ok(());
         }

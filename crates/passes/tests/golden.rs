@@ -14,6 +14,7 @@ fn options() -> CompileOptions {
         isas: Isa::ALL.to_vec(),
         instrument: true,
         non_migrating: ["leaf".to_owned()].into(),
+        fault: None,
     }
 }
 

@@ -110,6 +110,7 @@ impl Jobs<'_> {
                 isas: Isa::ALL.to_vec(),
                 instrument: true,
                 non_migrating: self.non_migrating.clone(),
+                fault: None,
             },
             clang: &self.clang,
         };

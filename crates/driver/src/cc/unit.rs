@@ -54,6 +54,7 @@ impl UnitCompiler for Compiler {
                 isas: Isa::ALL.to_vec(),
                 instrument: unit.instrument,
                 non_migrating: non_migrating(),
+                fault: None,
             },
             clang: &self.clang,
         };

@@ -86,6 +86,7 @@ fn build(isa: Isa, headers: Headers, directory: &Path, variables: &[(String, u64
         command.arg(format!("-Wl,--defsym={name}={address:#x}"));
     }
     command.arg(format!("-DDESCRIPTOR_VERSION={}", site_table::VERSION));
+    command.arg(format!("-DDESCRIPTOR_BASE={:#x}", layout::DESCRIPTOR_BASE));
     command.arg("-Wl,-T").arg(&script).arg("-o").arg(&output);
     run(command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/executables/program.c")));
     std::fs::read(output).unwrap()

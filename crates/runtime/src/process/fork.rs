@@ -2,6 +2,7 @@
 //! knows of it.
 
 use super::{identity, thread};
+use crate::events;
 use crate::local;
 use crate::memory;
 use crate::points;
@@ -43,6 +44,7 @@ fn begin_child() {
     local::ATTENTION.store(0, Ordering::Relaxed);
     identity::begin();
     thread::forget_others();
+    events::begin_child();
     points::begin_child();
     signal::calls::begin_child();
 }

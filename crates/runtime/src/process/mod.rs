@@ -7,6 +7,7 @@ pub mod identity;
 pub mod start;
 pub mod thread;
 
+use crate::events;
 use crate::isa;
 use crate::local;
 use crate::signal;
@@ -73,6 +74,7 @@ pub unsafe fn arrive(thread_pointer: u64) {
     unsafe { isa::set_host_thread_pointer(thread_pointer) };
     next_epoch();
     signal::calls::install_all();
+    events::begin();
     host_state::restore();
 }
 

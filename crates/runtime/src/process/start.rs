@@ -1,6 +1,7 @@
 //! The program's start: from the kernel's initial stack to the libc's entry.
 
 use super::{Thread, fatal, identity};
+use crate::events;
 use crate::isa::{enter_resumed, set_host_thread_pointer};
 use crate::local;
 use crate::memory;
@@ -203,8 +204,14 @@ fn take_control(descriptor: &[u8]) {
     // SAFETY: the buffer is as long as said.
     let length = unsafe { kernel::call(READ, [control as u64, packet.as_mut_ptr() as u64, packet.len() as u64]) };
     let message = usize::try_from(length).ok().and_then(|length| packet.get(..length)).and_then(Message::from_bytes);
-    match message.and_then(|message| message.kind()) {
-        Some(Kind::Run) => {}
+    let kind = message.and_then(|message| message.kind());
+    if let (Some(Kind::Run), Some(message)) = (kind, message) {
+        if let [1, next, passes, ..] = message.values {
+            events::ask(next, passes);
+        }
+        return;
+    }
+    match kind {
         Some(Kind::Receive) => migration::receive(),
         _ => fatal("the node speaks another version of the control protocol, or is gone"),
     }
@@ -229,6 +236,7 @@ unsafe fn begin_program(initial: InitialStack) -> ! {
     // Before the handler was there, nobody heard the node.
     local::ATTENTION.store(1, Ordering::Relaxed);
     Thread::main().wanted.note();
+    events::begin();
     // SAFETY: the stack below its top holds nothing that is still needed.
     unsafe { enter_resumed(super::stack_top(), __maize_libc_start as *const () as u64, copy) }
 }
