@@ -277,13 +277,16 @@ impl Supervisor<'_> {
         }
         let (theirs, ours) = socket_pair()?;
         next.host.send(&Message::new(Kind::Accept, [0; 8]), Some(theirs.as_fd()))?;
-        // The program may just have ended; its pidfd will tell.
         let mut order = Message::new(Kind::Move, [0; 8]);
-        match &mut self.schedule {
-            Some(schedule) => order.values[0] = next_event(schedule),
-            None => self.current.draw_attention(),
+        if let Some(schedule) = &mut self.schedule {
+            order.values[0] = next_event(schedule);
         }
+        // The program may just have ended; its pidfd will tell.
         let _ = self.current.send(&order, Some(ours.as_fd()));
+        if self.schedule.is_none() {
+            // After the message: a source that finds none goes on.
+            self.current.draw_attention();
+        }
         let place = self.schedule.is_some().then(|| std::mem::take(&mut self.place));
         next.phase = Phase::Asked(Request { at: now, at_ns, overdue_reported: false, place });
         if kill {

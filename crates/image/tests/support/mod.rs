@@ -54,7 +54,11 @@ fn linker_script(isa: Isa, headers: Headers) -> String {
             "rodata PT_LOAD FLAGS(4);",
             format!(
                 ".rodata {:#x} : {{ *(.rodata .rodata.*) }} :rodata .eh_frame : {{ *(.eh_frame) }} :rodata",
-                layout::PRIVATE_RODATA_BASE
+                match headers {
+                    Headers::Apart => layout::PRIVATE_RODATA_BASE,
+                    // lld puts the headers before the lowest section.
+                    Headers::Tight => layout::IMAGE_BASE + 0x100_0000,
+                }
             ),
         ),
     };
