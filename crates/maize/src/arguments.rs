@@ -116,8 +116,6 @@ the program. What differs:
       Set by Maize: each ISA's code is for its baseline, and programs are static
   --target=
       Refused, unless it is the portable ABI's, x86_64-unknown-linux-gnu
-  -Cpanic=
-      `abort`
 
 is_x86_feature_detected!() finds no extensions, and functions that need one are left out.
 
@@ -130,7 +128,7 @@ Examples:
 const CARGO: &str = "\
 Subcommands and options are cargo's. Programs are in target/maize/x86_64-unknown-linux-gnu, beside what cargo itself builds. \
 Build scripts and procedural macros are compiled for the host as ever; C code in crates is compiled with `maize cc`. Profiles have \
-`lto = \"fat\"` and `panic = \"abort\"`, and flags for rustc come from RUSTFLAGS alone.
+`lto = \"fat\"`, and flags for rustc come from RUSTFLAGS alone.
 
 Exit status: cargo's; 1 if the host's rustc cannot be used.
 

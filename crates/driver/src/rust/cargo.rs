@@ -31,7 +31,6 @@ pub fn run(arguments: &[OsString]) -> Result<i32, RustError> {
     for profile in profiles(&own) {
         let name = profile.to_uppercase().replace('-', "_");
         command.env(format!("CARGO_PROFILE_{name}_LTO"), "fat");
-        command.env(format!("CARGO_PROFILE_{name}_PANIC"), "abort");
     }
     if let Some(directory) = target_directory(&toolchain, &own) {
         command.env("CARGO_TARGET_DIR", directory);

@@ -40,7 +40,9 @@ pub fn run(arguments: &[OsString]) -> Result<(), RustError> {
             return Err(RustError::OneIsa { path: path.clone() });
         }
     }
-    Ok(cc::link(&invocation, &[], &cc::sysroot()?)?)
+    let sysroot = cc::sysroot()?;
+    invocation.inputs.push(Input::File(sysroot.rust_archive()));
+    Ok(cc::link(&invocation, &[], &sysroot)?)
 }
 
 /// How much to leave out of the program.

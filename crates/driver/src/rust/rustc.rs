@@ -23,7 +23,6 @@ pub fn run(arguments: &[OsString]) -> Result<i32, RustError> {
     check_target(rest)?;
     let mut command = Command::new(&program);
     command.args(toolchain).args(rest).arg("--target").arg(TARGET).args(Tools::install()?.rustc_flags());
-    command.arg("-Cpanic=abort");
     if makes_program(rest) {
         command.arg("-Clto=fat");
     }
