@@ -1,4 +1,4 @@
-//! Pass 1: refuses what exists on one ISA only.
+//! Pass 3: refuses what exists on one ISA only.
 //!
 //! Empty inline assembly is a compiler barrier and stays, without the clobbers of x86 flags that compilers add and without comments.
 //! Everything else is an error that says where.

@@ -1,4 +1,4 @@
-//! Pass 2: the machine that programs see is an x86-64 without extensions.
+//! Pass 1: the machine that programs see is an x86-64 without extensions.
 //!
 //! Programs ask the processor what it can do and then call functions compiled for extensions such as AVX2. Here the
 //! processor (`cpuid`) answers that it has none. So functions that need one are never called; what calls them all the same ends with a trap.

@@ -1,4 +1,4 @@
-//! Pass 3: intrinsics of SSE and SSE2, which every x86-64 has, become IR that every ISA can run.
+//! Pass 2: intrinsics of SSE and SSE2, which every x86-64 has, become IR that every ISA can run.
 //!
 //! ```text
 //! %s = call <2 x i64> @llvm.x86.sse2.psad.bw(<16 x i8> %a, <16 x i8> %b)

@@ -31,7 +31,7 @@ pub fn run(arguments: &[OsString]) -> Result<i32, RustError> {
 }
 
 /// The values of an option, given as `NAME=VALUE` or as two words.
-pub fn values<'a>(arguments: &'a [OsString], name: &str) -> Vec<String> {
+pub fn values(arguments: &[OsString], name: &str) -> Vec<String> {
     let mut values = Vec::new();
     let mut words = arguments.iter().map(|word| word.to_string_lossy());
     while let Some(word) = words.next() {
