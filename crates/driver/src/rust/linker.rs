@@ -111,6 +111,7 @@ fn compile(path: &Path, bitcode: &[u8], request: &Request) -> Result<TempPath, R
         isas: Isa::ALL.to_vec(),
         instrument: true,
         non_migrating: cc::non_migrating(),
+        fault: None,
     };
     let objects = compile_module(&prepared, &options).map_err(failed)?;
     drop(prepared);
