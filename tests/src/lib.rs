@@ -8,6 +8,7 @@ mod corpus;
 mod data;
 mod report;
 mod run;
+mod rust;
 mod source;
 mod toolchain;
 
@@ -16,6 +17,7 @@ pub use corpus::{Package, build_bzip2, build_bzip2_with, build_lua, build_lua_wi
 pub use data::compressible;
 pub use report::{Exit, Migration, Place, Report, Stay};
 pub use run::{Input, Outcome, Placement, Run, Running};
+pub use rust::{Crate, RIPGREP, RustCompiler};
 pub use source::Source;
 pub use toolchain::{Compiler, fresh_directory, maize, program_source};
 

@@ -23,9 +23,16 @@ pub use error::CcError;
 pub use ready::{build_sysroot, sysroot};
 pub use unit::Compiler;
 
+pub(crate) use clang::exit_code;
+pub(crate) use invocation::{Input, Invocation};
+pub(crate) use link_step::run as link;
+pub(crate) use response_file::expand as expand_response_files;
+pub(crate) use translation::temporary_file;
+pub(crate) use unit::non_migrating;
+
 use crate::sysroot::Tools;
 use clang::Clang;
-use invocation::{Input, Invocation, Mode, Source};
+use invocation::{Mode, Source};
 use std::ffi::OsString;
 
 /// Does what a command line (without the program's name) asks for, and returns the exit status. What goes wrong is reported on standard error.

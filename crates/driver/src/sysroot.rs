@@ -16,6 +16,7 @@ mod musl;
 mod non_migrating;
 mod parallel;
 mod runtime;
+mod rust;
 mod source;
 mod stamp;
 
@@ -151,6 +152,11 @@ impl Sysroot {
     /// The archives that every link ends with, in order. They refer to one another, so they form a group.
     pub fn default_archives(&self) -> [PathBuf; 3] {
         ["libc.a", runtime::ARCHIVE, builtins::ARCHIVE].map(|name| self.library_directory().join(name))
+    }
+
+    /// What Rust programs are linked with besides.
+    pub fn rust_archive(&self) -> PathBuf {
+        self.library_directory().join(rust::ARCHIVE)
     }
 
     /// Whether everything has been built from what this executable embeds, by this compiler. Reads one small file.
@@ -299,7 +305,7 @@ struct Part {
     build: fn(&Build<'_>) -> Result<(), SysrootError>,
 }
 
-fn parts(compiler: &dyn UnitCompiler) -> [Part; 3] {
+fn parts(compiler: &dyn UnitCompiler) -> [Part; 4] {
     let identity = compiler.identity();
     let key = |parts: &[&str]| stamp::key(parts.iter().copied().chain([identity.as_str()]));
     [
@@ -314,6 +320,12 @@ fn parts(compiler: &dyn UnitCompiler) -> [Part; 3] {
             title: "compiler helpers",
             key: key(&[&embedded::hash("libc/builtins/"), source::COMPILER_RT.sha256]),
             build: builtins::build,
+        },
+        Part {
+            name: "rust",
+            title: "support of Rust's standard library",
+            key: key(&[&embedded::hash(rust::SOURCES)]),
+            build: rust::build,
         },
         Part {
             name: "runtime",

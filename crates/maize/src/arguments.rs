@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Subcommands whose arguments are not read here.
-pub const RAW: &[&str] = &["cc", "c++", "ar", "ranlib", "nm", "strip"];
+pub const RAW: &[&str] = &["cc", "c++", "rustc", "cargo", "ar", "ranlib", "nm", "strip"];
 
 /// Compile a program once; run it on x86-64, AArch64 and RISC-V, moving between them while it runs.
 #[derive(Debug, Parser)]
@@ -37,6 +37,12 @@ pub enum Subcommand {
     /// Compile and link C++ programs (not supported yet)
     #[command(name = "c++", disable_help_flag = true, disable_version_flag = true)]
     Cxx(Raw),
+    /// Compile and link one Rust crate for every ISA, with rustc's command line
+    #[command(after_help = RUSTC, disable_help_flag = true, disable_version_flag = true)]
+    Rustc(Raw),
+    /// Build Rust programs and the crates they depend on for every ISA, with cargo's command line
+    #[command(after_help = CARGO, disable_help_flag = true, disable_version_flag = true)]
+    Cargo(Raw),
     /// Make and change archives of multi-ISA objects (llvm-ar)
     #[command(after_help = AR, disable_help_flag = true, disable_version_flag = true)]
     Ar(Raw),
@@ -102,6 +108,34 @@ Examples:
   maize cc -O2 -o hello hello.c
   maize cc -O2 -S --maize-isa=riscv64 -o - hello.c
   make CC='maize cc' AR='maize ar'";
+
+const RUSTC: &str = "\
+Options are rustc's. The host's rustc (or $RUSTC) compiles to one module of bitcode, with the standard library in it; Maize makes \
+the program. What differs:
+  -Ctarget-cpu= -Ctarget-feature= -Crelocation-model= -Clinker= -Clto=
+      Set by Maize: each ISA's code is for its baseline, and programs are static
+  --target=
+      Refused, unless it is the portable ABI's, x86_64-unknown-linux-gnu
+
+is_x86_feature_detected!() finds no extensions, and functions that need one are left out.
+
+Exit status: rustc's; 1 if it cannot be used.
+
+Examples:
+  maize rustc -O hello.rs
+  maize run --hop x86_64,aarch64,riscv64 --every 100ms ./hello";
+
+const CARGO: &str = "\
+Subcommands and options are cargo's. Programs are in target/maize/x86_64-unknown-linux-gnu, beside what cargo itself builds. \
+Build scripts and procedural macros are compiled for the host as ever; C code in crates is compiled with `maize cc`. Profiles have \
+`lto = \"fat\"`, and flags for rustc come from RUSTFLAGS alone.
+
+Exit status: cargo's; 1 if the host's rustc cannot be used.
+
+Examples:
+  maize cargo build --release
+  maize run --hop x86_64,aarch64 target/maize/x86_64-unknown-linux-gnu/release/hello
+  maize cargo install --root ~/.local ripgrep";
 
 const AR: &str = "\
 Example:

@@ -57,6 +57,10 @@ fn raw(tool: &str, arguments: &[OsString]) -> Option<i32> {
     }
     match tool {
         "cc" => Some(maize_driver::cc::main(arguments)),
+        "rustc" => Some(maize_driver::rust::rustc(arguments)),
+        "cargo" => Some(maize_driver::rust::cargo(arguments)),
+        // Called by rustc, by the name of a symbolic link.
+        "rust-linker" => Some(maize_driver::rust::linker(arguments)),
         "c++" => Some(tools::cxx()),
         "ar" | "ranlib" | "nm" | "strip" => Some(tools::execute(tool, arguments)),
         _ => None,
@@ -81,6 +85,7 @@ fn execute(subcommand: Subcommand) -> i32 {
         // Taken by `raw` before clap sees them.
         Subcommand::Cc(_) | Subcommand::Cxx(_) | Subcommand::Ar(_) => Ok(()),
         Subcommand::Ranlib(_) | Subcommand::Nm(_) | Subcommand::Strip(_) => Ok(()),
+        Subcommand::Rustc(_) | Subcommand::Cargo(_) => Ok(()),
     };
     match result {
         Ok(()) => 0,

@@ -8,7 +8,7 @@ use crate::migrating::Migrating;
 use crate::shadow_stack::ShadowFrame;
 use crate::{
     addresses, byval, computed_goto, exceptions, inline_assembly, migration_points, rematerialize, results,
-    resume_clones, setjmp, shadow_stack, sites, thread_locals, unique_names, variadics,
+    resume_clones, setjmp, shadow_stack, sites, thread_locals, unique_names, variadics, x86_extensions, x86_intrinsics,
 };
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
@@ -122,6 +122,8 @@ fn unit_suffix(source: &[u8], unit_name: &str) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // each is documented in the file of its name
 pub enum Pass {
+    X86Extensions,
+    X86Intrinsics,
     InlineAssembly,
     // Before byval, which must not see the aggregates that variadics lays out.
     Variadics,
@@ -145,7 +147,9 @@ pub enum Pass {
 
 impl Pass {
     /// Every pass in order.
-    pub const ALL: [Pass; 16] = [
+    pub const ALL: [Pass; 18] = [
+        Pass::X86Extensions,
+        Pass::X86Intrinsics,
         Pass::InlineAssembly,
         Pass::Variadics,
         Pass::Byval,
@@ -167,6 +171,8 @@ impl Pass {
     /// The name of the pass's file.
     pub const fn name(self) -> &'static str {
         match self {
+            Pass::X86Extensions => "x86_extensions",
+            Pass::X86Intrinsics => "x86_intrinsics",
             Pass::InlineAssembly => "inline_assembly",
             Pass::Variadics => "variadics",
             Pass::Byval => "byval",
@@ -201,6 +207,8 @@ impl Pipeline<'_> {
     fn run(&mut self, pass: Pass) -> Result<(), PassError> {
         let module = self.module;
         match pass {
+            Pass::X86Extensions => x86_extensions::run(module),
+            Pass::X86Intrinsics => x86_intrinsics::run(module),
             Pass::InlineAssembly => inline_assembly::run(module),
             Pass::Variadics => variadics::run(module),
             Pass::Byval => byval::run(module),

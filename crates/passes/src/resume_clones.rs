@@ -1,4 +1,4 @@
-//! Pass 15: the resume clone of each function that can be suspended.
+//! Pass 17: the resume clone of each function that can be suspended.
 //!
 //! `f.resume(record)` continues an activation of `f` from its record: it switches on the site, reloads the live
 //! values, runs the record of the inner activation in place of the original call, and goes on in a
@@ -171,7 +171,7 @@ impl CloneBody {
             let call = match site.call.successors()[..] {
                 [_, unwind] => {
                     let normal = clone.append_block("");
-                    let unwind = self.landing_pad(site, target, &builder, unwind);
+                    let unwind = self.landing_pad(unwind);
                     let call = builder.invoke_with_words(ty, continuation, &[inner], &words, [normal, unwind]);
                     builder.position_at_end(normal);
                     call
@@ -188,18 +188,60 @@ impl CloneBody {
         target
     }
 
-    /// The copy of a site's landing pad, which is now reached from `target` too.
-    fn landing_pad(&self, site: &Site, target: Block, builder: &Builder, unwind: Block) -> Block {
-        let copy = self.blocks[&unwind];
-        for (original, phi) in unwind.phis().into_iter().zip(copy.phis()) {
-            let incoming = original.incoming();
-            let Some(&(value, _)) = incoming.iter().find(|(_, block)| *block == site.call.block()) else { continue };
-            let value = match self.slots.get(&value) {
-                Some(&slot) => builder.load(value.ty(), slot, record::ALIGN),
-                None => value,
-            };
-            phi.add_incoming(value, target);
+    /// One more copy of a site's landing pad, for the resumption's own call. It joins the other at its end.
+    fn landing_pad(&self, unwind: Block) -> Block {
+        let pad = self.blocks[&unwind];
+        let own = self.clone.append_block("");
+        let builder = Builder::at_end(own);
+        let mut copies: HashMap<Value, Value> = HashMap::new();
+        let originals = pad.instructions();
+        for &instruction in &originals {
+            let copy = instruction.duplicate();
+            builder.insert(copy);
+            for (index, operand) in copy.operands().into_iter().enumerate() {
+                if let Some(&mapped) = copies.get(&operand) {
+                    copy.set_operand(index as u32, mapped);
+                }
+            }
+            copies.insert(instruction, copy);
         }
-        copy
+        for phi in pad.successors().into_iter().flat_map(Block::phis) {
+            if let Some((value, _)) = phi.incoming().into_iter().find(|(_, predecessor)| *predecessor == pad) {
+                phi.add_incoming(copies.get(&value).copied().unwrap_or(value), own);
+            }
+        }
+        for instruction in originals.into_iter().filter(|instruction| instruction.ty().is_storable()) {
+            self.join(instruction, copies[&instruction]);
+        }
+        own
+    }
+
+    /// Where a value that the pad has computed is used after both pads, it comes through a stack slot.
+    fn join(&self, value: Value, copy: Value) {
+        let home = value.block();
+        let users: Vec<Value> = value.users().into_iter().filter(|user| user.block() != home).collect();
+        let mut slot = None;
+        for user in users {
+            let incoming = if user.is(Opcode::LLVMPHI) { user.incoming() } else { Vec::new() };
+            for (index, operand) in user.operands().into_iter().enumerate().filter(|(_, operand)| *operand == value) {
+                let place = match incoming.get(index) {
+                    Some((_, predecessor)) if *predecessor == home => continue,
+                    Some((_, predecessor)) => predecessor.terminator().unwrap_or(user),
+                    None => user,
+                };
+                let slot = *slot.get_or_insert_with(|| self.slot_of_both(value, copy));
+                let load = Builder::before(place).load(operand.ty(), slot, record::ALIGN);
+                user.set_operand(index as u32, load);
+            }
+        }
+    }
+
+    fn slot_of_both(&self, value: Value, copy: Value) -> Value {
+        let first = self.clone.entry().first_instruction().unwrap_or(value);
+        let slot = Builder::before(first).alloca(value.ty(), record::ALIGN);
+        for value in [value, copy] {
+            Builder::before(value.next().unwrap_or(value)).store(value, slot, record::ALIGN);
+        }
+        slot
     }
 }

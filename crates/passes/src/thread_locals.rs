@@ -1,4 +1,4 @@
-//! Pass 6: thread-local variables become offsets from the thread pointer.
+//! Pass 8: thread-local variables become offsets from the thread pointer.
 //!
 //! Every ISA has its own TLS models and relocations. Here each thread-local variable becomes an
 //! ordinary variable in the TLS image's section, and each access `llvm.thread.pointer()` plus an absolute
