@@ -125,7 +125,7 @@ fn errors_and_exit_statuses_are_clangs() {
 #[test]
 fn maizes_own_errors_name_cause_and_remedy() {
     let directory = directory(&[
-        ("asm.c", "\n\nvoid f(void) { __asm__(\"cpuid\"); }\n"),
+        ("asm.c", "\n\nvoid f(void) { __asm__(\"rdtsc\"); }\n"),
         ("x86.s", ".text\nmovq %rax, %rbx\n"),
         ("a.cc", ""),
         ("a.c", "int main(void) { return 0; }"),
