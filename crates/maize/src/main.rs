@@ -16,6 +16,7 @@ mod tools;
 use arguments::{Arguments, Subcommand};
 use clap::{CommandFactory as _, Parser as _};
 use maize_driver::cc::terminal;
+use maize_driver::sysroot::Language;
 use std::env;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -56,8 +57,8 @@ fn raw(tool: &str, arguments: &[OsString]) -> Option<i32> {
         return Some(help(tool));
     }
     match tool {
-        "cc" => Some(maize_driver::cc::main(arguments)),
-        "c++" => Some(tools::cxx()),
+        "cc" => Some(maize_driver::cc::main(Language::C, arguments)),
+        "c++" => Some(maize_driver::cc::main(Language::Cxx, arguments)),
         "ar" | "ranlib" | "nm" | "strip" => Some(tools::execute(tool, arguments)),
         _ => None,
     }
