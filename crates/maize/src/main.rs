@@ -16,6 +16,7 @@ mod tools;
 use arguments::{Arguments, Subcommand};
 use clap::{CommandFactory as _, Parser as _};
 use maize_driver::cc::terminal;
+use maize_driver::sysroot::Language;
 use std::env;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -56,12 +57,12 @@ fn raw(tool: &str, arguments: &[OsString]) -> Option<i32> {
         return Some(help(tool));
     }
     match tool {
-        "cc" => Some(maize_driver::cc::main(arguments)),
+        "cc" => Some(maize_driver::cc::main(Language::C, arguments)),
+        "c++" => Some(maize_driver::cc::main(Language::Cxx, arguments)),
         "rustc" => Some(maize_driver::rust::rustc(arguments)),
         "cargo" => Some(maize_driver::rust::cargo(arguments)),
         // Called by rustc, by the name of a symbolic link.
         "rust-linker" => Some(maize_driver::rust::linker(arguments)),
-        "c++" => Some(tools::cxx()),
         "ar" | "ranlib" | "nm" | "strip" => Some(tools::execute(tool, arguments)),
         _ => None,
     }

@@ -4,11 +4,15 @@
 //! values, runs the record of the inner activation in place of the original call, and goes on in a
 //! copy of `f`'s body.
 //!
+//! A call that must not leave a frame behind (`musttail`) is an ordinary one in the clone, whose type differs from that of the function.
+//! The clone can be suspended there, and has nothing left to do then but to hand over the result.
+//!
 //! The live values are first demoted to stack slots in the copy, so that entering it in the middle needs no SSA
 //! repair by hand; `mem2reg` then promotes them again.
 
 use crate::error::PassError;
 use crate::ir::{Block, Builder, Function, Module, Opcode, Place, Type, Value, clone_into};
+use crate::signature::describe_call;
 use crate::sites::{self, Site};
 use crate::words::{self, WORD};
 use maize_abi::record;
@@ -49,6 +53,13 @@ pub fn run(module: Module, function: Function, clone: Function, sites: &[Site]) 
     Builder::at_end(impossible).unreachable();
     let switch = builder.switch(number, impossible, sites.len() as u32);
     let body = CloneBody { module, clone, record, slots, blocks };
+    let tail_calls = function.instructions().into_iter().filter(|instruction| is_must_tail_call(*instruction));
+    // After the numbers of the sites that the function itself has.
+    let first = sites.iter().map(|site| (site.number & !record::OWNER_SITE) + 1).max().unwrap_or(0);
+    for (number, call) in (first..).zip(tail_calls) {
+        body.make_ordinary(copies[&call], number);
+        switch.add_case(int32.constant(u64::from(number)), body.hand_over(call.ty()));
+    }
     for site in sites {
         switch.add_case(int32.constant(u64::from(site.number)), body.resume_at(site));
     }
@@ -143,7 +154,39 @@ fn demote_phi_uses(original: Value, copy: Value, slots: &HashMap<Value, Value>) 
     }
 }
 
+fn is_must_tail_call(instruction: Value) -> bool {
+    instruction.is(Opcode::LLVMCall) && instruction.is_must_tail_call()
+}
+
 impl CloneBody {
+    /// Replaces a `musttail` call by one at which the clone can be suspended.
+    fn make_ordinary(&self, call: Value, number: u32) {
+        let builder = Builder::before(call);
+        let new = builder.call_with_words(call.called_type(), call.callee(), &call.arguments(), &[]);
+        describe_call(new, call, call.arguments().len(), 0);
+        sites::mark(self.module, new, number);
+        new.copy_debug_location(call);
+        call.replace_all_uses_with(new);
+        call.erase();
+    }
+
+    /// The block that goes on after such a call with a result of type `ty`: the inner activation takes this one's place.
+    fn hand_over(&self, ty: Type) -> Block {
+        let pointer = Type::pointer(self.module.context());
+        let target = self.clone.append_block("");
+        let builder = Builder::at_end(target);
+        let inner = builder.load(pointer, builder.offset_by(self.record, record::INNER as i64), 8);
+        let continuation = builder.load(pointer, builder.offset_by(inner, record::RESUME as i64), 8);
+        let call = builder.call(Type::function(ty, &[pointer]), continuation, &[inner]);
+        call.set_must_tail_call();
+        if ty.is_void() {
+            builder.return_void()
+        } else {
+            builder.return_value(call)
+        };
+        target
+    }
+
     /// The block that continues the activation from a record of `site`.
     fn resume_at(&self, site: &Site) -> Block {
         let CloneBody { module, clone, record, slots, blocks } = self;

@@ -2,7 +2,7 @@
 
 use super::error::RustError;
 use crate::cc::{self, CcError};
-use crate::sysroot::Sysroot;
+use crate::sysroot::{Language, Sysroot};
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -26,7 +26,7 @@ impl Tools {
     /// # Errors
     /// If the sysroot cannot be built or written to.
     pub fn install() -> Result<Tools, RustError> {
-        let sysroot: Sysroot = cc::sysroot()?;
+        let sysroot: Sysroot = cc::sysroot(Language::C)?;
         let directory = sysroot.root().join("bin");
         fs::create_dir_all(&directory).map_err(write(&directory))?;
         let maize = env::current_exe().map_err(write(&directory))?;

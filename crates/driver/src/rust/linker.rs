@@ -2,6 +2,7 @@
 
 use super::error::RustError;
 use crate::cc::{self, CcError, Input, Invocation};
+use crate::sysroot::Language;
 use maize_abi::Isa;
 use maize_image::object_file;
 use maize_passes::{CompileOptions, PassError, Preparation, compile_module, prepare};
@@ -24,7 +25,7 @@ const RUSTC_HELPERS: &str = "libcompiler_builtins-";
 pub fn run(arguments: &[OsString]) -> Result<(), RustError> {
     let arguments = cc::expand_response_files(arguments);
     let request = Request::of(&arguments);
-    let mut invocation = Invocation::parse(&request.arguments)?;
+    let mut invocation = Invocation::parse(Language::C, &request.arguments)?;
     invocation.strip |= request.strip == Strip::All;
     // rustc names GCC's and the libc's libraries itself; here others take their place.
     invocation.default_libraries = true;
@@ -40,7 +41,7 @@ pub fn run(arguments: &[OsString]) -> Result<(), RustError> {
             return Err(RustError::OneIsa { path: path.clone() });
         }
     }
-    let sysroot = cc::sysroot()?;
+    let sysroot = cc::sysroot(Language::C)?;
     invocation.inputs.push(Input::File(sysroot.rust_archive()));
     Ok(cc::link(&invocation, &[], &sysroot)?)
 }

@@ -134,6 +134,20 @@ impl Module {
         }
     }
 
+    /// Turns the elements of an array variable round, if there is one of this name.
+    pub fn reverse_list(self, name: &str) {
+        unsafe {
+            let existing = LLVMGetNamedGlobal(self.0, c_string(name).as_ptr());
+            if existing.is_null() || LLVMGetInitializer(existing).is_null() {
+                return;
+            }
+            let elements = Value(LLVMGetInitializer(existing)).operands();
+            let Some(first) = elements.first() else { return };
+            let mut raw: Vec<LLVMValueRef> = elements.iter().rev().map(|element| element.0).collect();
+            LLVMSetInitializer(existing, LLVMConstArray2(first.ty().0, raw.as_mut_ptr(), raw.len() as u64));
+        }
+    }
+
     /// Keeps globals that nothing in the module refers to (`llvm.compiler.used`).
     pub fn keep(self, globals: &[Value]) {
         const NAME: &str = "llvm.compiler.used";
