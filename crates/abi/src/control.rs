@@ -35,7 +35,7 @@ pub struct Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Kind {
-    /// Node to host, first of all: run the program from its start.
+    /// Node to host, first of all: run the program from its start. `[crate::processes::SERVED or 0]`
     Run = 1,
     /// Node to host, first of all: wait for a program to arrive.
     Receive = 2,
@@ -43,6 +43,8 @@ pub enum Kind {
     Move = 3,
     /// Node to destination, with the transfer socket.
     Accept = 4,
+    /// Node to source, after `Departed`: nothing more is sent to it. It hands back signals that it has got, and exits.
+    Release = 5,
     /// Host to node: set up and waiting.
     Ready = 16,
     /// Source to node: the program has left; `[frames, record bytes, capture ns, bytes moved, when it was suspended (ns of
@@ -52,6 +54,14 @@ pub enum Kind {
     Arrived = 18,
     /// Source to node: the program stays for the reason in `text` and runs on.
     Stayed = 19,
+    /// Source to node, after `Release`: a signal that came too late, `[signal, si_code, sender, value]`.
+    Undelivered = 20,
+    /// A child of a `fork` to node, first of all: `[its process id]`.
+    Born = 21,
+    /// Host to node: a question about processes ([`crate::processes::Request`]).
+    Call = 22,
+    /// Node to host, on the socket that came with the question: `[result, ...]`.
+    Answer = 23,
     /// Source to destination: what follows, `[record address, thread pointer, regions, runs, start time ns, memory bytes]`,
     /// with the memory file as descriptor.
     State = 32,
@@ -59,7 +69,7 @@ pub enum Kind {
     Descriptors = 33,
     /// Destination to source: everything is in place.
     Restored = 34,
-    /// Source to destination: run; the source will not. `[signals that came in the meantime, one bit each]`
+    /// Source to destination: run; the source will not.
     Commit = 35,
     /// Destination to source: it cannot be done, for the reason in `text`.
     Refused = 36,
@@ -73,10 +83,15 @@ impl Kind {
             2 => Kind::Receive,
             3 => Kind::Move,
             4 => Kind::Accept,
+            5 => Kind::Release,
             16 => Kind::Ready,
             17 => Kind::Departed,
             18 => Kind::Arrived,
             19 => Kind::Stayed,
+            20 => Kind::Undelivered,
+            21 => Kind::Born,
+            22 => Kind::Call,
+            23 => Kind::Answer,
             32 => Kind::State,
             33 => Kind::Descriptors,
             34 => Kind::Restored,

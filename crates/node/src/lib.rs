@@ -6,11 +6,15 @@
 
 mod error;
 mod host;
+mod kernel;
 mod plan;
+mod processes;
+mod program;
 mod report;
+mod serve;
 mod supervisor;
 
 pub use error::RunError;
 pub use plan::HopPlan;
-pub use report::{Exit, Migration, Report, Stay};
+pub use report::{Child, Exit, Migration, Report, Stay};
 pub use supervisor::{Event, RunOptions, run};

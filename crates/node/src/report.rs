@@ -23,6 +23,23 @@ pub struct Report {
     pub migrations: Vec<Migration>,
     /// Moves that were asked for and did not happen; the program ran on at its source.
     pub stays: Vec<Stay>,
+    /// The processes that the program has forked, and theirs, in the order in which they began.
+    pub children: Vec<Child>,
+}
+
+/// A process that the program, or a child of it, has forked.
+#[derive(Debug, Default, Serialize)]
+pub struct Child {
+    /// Its process id, as programs see it.
+    pub id: u32,
+    /// That of its parent.
+    pub parent: u32,
+    /// The ISA it began on.
+    pub started_on: &'static str,
+    /// Its moves, in order.
+    pub migrations: Vec<Migration>,
+    /// Moves that were asked for and did not happen.
+    pub stays: Vec<Stay>,
 }
 
 /// How a program ended.

@@ -1,23 +1,24 @@
-//! Runs one program on one machine: keeps the host process it is in, prepares the one it moves to
-//! next, and asks for the move.
-//!
-//! The memory, descriptors and frames go from host to host directly; the supervisor only brings
-//! the two together and keeps the record. If a destination fails, the program runs on at its source.
+//! Runs one program on one machine, with all processes that it forks: waits for what they and their hosts say, and has each move when it is
+//! due ([`Program`]). While there is a plan of moves, the node keeps the table of processes, too (docs/processes.md).
 
 use crate::error::RunError;
-use crate::host::{Host, Launcher, socket_pair};
+use crate::host::{Host, Launchers};
+use crate::kernel::Ended;
 use crate::plan::{HopPlan, Tour};
-use crate::report::{self, Exit, Migration, Report, Stay};
+use crate::processes::{Change, Id, Notice, Table};
+use crate::program::{Common, Happening, Program, micros};
+use crate::report::{self, Child, Exit, Migration, Report, Stay};
+use crate::serve::Served;
 use maize_abi::Isa;
 use maize_abi::control::{Kind, Message};
+use maize_abi::processes::{SERVED, SignalInformation};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Signal, kill_process};
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,56 +37,57 @@ pub struct RunOptions {
     pub patience: Duration,
     /// Kill the destination of every move with this number (from 1) while the move is under way, to show that nothing is lost.
     pub kill_destination: Vec<usize>,
-    /// Signals to hand on to the program, one byte each, as they come.
+    /// Signals to hand on to the program, one byte each, as they come. By `SIGCHLD` it is learned that a process has stopped.
     pub signals: Option<Arc<OwnedFd>>,
 }
 
 /// What an observer may want to show while the program runs.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
-    /// The program runs on this ISA now.
+    /// A process of the program runs on this ISA now.
     Moved(&'a Migration),
     /// A move did not happen.
     Stayed(&'a Stay),
 }
 
-/// Runs a program to its end.
+/// Runs a program to its end. Processes that it leaves behind go on where they are.
 ///
 /// # Errors
 /// [`RunError`], if the program could not be started or its host was lost without an exit status.
 pub fn run(options: &RunOptions, observe: &mut dyn FnMut(Event<'_>)) -> Result<Report, RunError> {
-    let image = maize_image::Image::open(&options.program).map_err(|error| RunError::Image(error.to_string()))?;
-    let mut launchers = HashMap::new();
     let hop_isas = options.hop.iter().flat_map(|plan| plan.isas.iter().copied());
-    for isa in std::iter::once(options.isa).chain(hop_isas) {
-        if let Entry::Vacant(place) = launchers.entry(isa) {
-            place.insert(Launcher::new(&image, &options.program, isa, options.arguments.clone())?);
-        }
+    let isas: Vec<Isa> = std::iter::once(options.isa).chain(hop_isas).collect();
+    let launchers = Rc::new(Launchers::new(&options.program, &isas, &options.arguments)?);
+    let is_served = options.hop.is_some();
+    if is_served {
+        // Processes whose parents have left their hosts are this one's children.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(RunError::system("adopting processes"))?;
     }
-    let host = Host::start(&launchers[&options.isa], false)?;
+    let first = Message::new(Kind::Run, [if is_served { SERVED } else { 0 }, 0, 0, 0, 0, 0, 0, 0]);
+    let host = Host::start(launchers.of(options.isa)?, &first)?;
     release_standard_streams()?;
+    let main = host.pid().as_raw_nonzero().get().unsigned_abs();
     let mut supervisor = Supervisor {
-        launchers,
-        current: host,
-        next: None,
-        tour: options.hop.clone().map(Tour::new),
-        started: Instant::now(),
-        deadline: Duration::ZERO,
-        options,
-        asked: 0,
-        migrations: Vec::new(),
-        stays: Vec::new(),
+        common: Common { options, started: Instant::now(), asked: 0, observe },
+        main,
+        programs: BTreeMap::new(),
+        table: Table::default(),
+        served: Served::new(isas),
+        begun: 0,
+        children: Vec::new(),
     };
-    supervisor.schedule()?;
-    let exit = supervisor.supervise(observe)?;
+    supervisor.begin(main, launchers, host);
+    let (exit, migrations, stays) = supervisor.supervise()?;
     Ok(Report {
         version: report::VERSION,
         program: options.program.clone(),
         exit,
         started_on: options.isa.name(),
-        elapsed_us: micros(supervisor.started.elapsed()),
-        migrations: supervisor.migrations,
-        stays: supervisor.stays,
+        elapsed_us: micros(supervisor.common.started.elapsed()),
+        migrations,
+        stays,
+        children: supervisor.children,
     })
 }
 
@@ -98,106 +100,83 @@ fn release_standard_streams() -> Result<(), RunError> {
     rustix::stdio::dup2_stdout(&null).map_err(RunError::system("releasing standard output"))
 }
 
-/// A destination: started, then ready, then with the move asked for, then with the source gone.
-struct Destination {
-    host: Host,
-    phase: Phase,
+enum Heard {
+    Of(Id, Happening),
+    Signal,
 }
 
-#[derive(Clone, Copy)]
-enum Happening {
-    SourceSpoke,
-    SourceEnded,
-    DestinationSpoke,
-    DestinationEnded,
-    Signalled,
-}
-
-enum Phase {
-    Starting,
-    Ready,
-    Asked(Request),
-    SourceGone(Request, Box<Message>),
-}
-
-#[derive(Clone)]
-struct Request {
-    at: Duration,
-    /// The same on the clock that hosts read, ns.
-    at_ns: u64,
-    overdue_reported: bool,
-}
-
-struct Supervisor<'a> {
-    launchers: HashMap<Isa, Launcher>,
-    current: Host,
-    next: Option<Destination>,
-    tour: Option<Tour>,
-    started: Instant,
-    /// When the next move is due, from the start.
-    deadline: Duration,
-    options: &'a RunOptions,
-    asked: usize,
-    migrations: Vec<Migration>,
-    stays: Vec<Stay>,
+pub(crate) struct Supervisor<'a> {
+    pub(crate) common: Common<'a>,
+    /// The process that was started first, whose end is the run's.
+    main: Id,
+    pub(crate) programs: BTreeMap<Id, Program>,
+    pub(crate) table: Table,
+    pub(crate) served: Served,
+    /// How many processes have begun.
+    begun: u64,
+    /// In the order in which they began.
+    children: Vec<Child>,
 }
 
 impl Supervisor<'_> {
-    /// Starts the host of the next move ahead of time.
-    fn schedule(&mut self) -> Result<(), RunError> {
-        let Some(tour) = &mut self.tour else { return Ok(()) };
-        self.deadline = self.started.elapsed() + tour.interval();
-        let isa = tour.next();
-        self.next = Some(Destination { host: Host::start(&self.launchers[&isa], true)?, phase: Phase::Starting });
-        Ok(())
+    fn begin(&mut self, id: Id, launchers: Rc<Launchers>, host: Host) {
+        let kernel_id = |id: rustix::process::Pid| id.as_raw_nonzero().get().unsigned_abs();
+        let session = rustix::process::getsid(None).map_or(id, kernel_id);
+        self.table.begin(id, std::process::id(), kernel_id(rustix::process::getpgrp()), session);
+        self.watch(id, launchers, host);
     }
 
-    fn supervise(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Exit, RunError> {
+    /// A process has been forked.
+    pub(crate) fn begin_child(&mut self, parent: Id, id: Id, host: Host) {
+        let Some(launchers) = self.programs.get(&parent).map(|program| Rc::clone(&program.launchers)) else { return };
+        self.table.fork(parent, id);
+        self.children.push(Child { id, parent, started_on: host.isa.name(), ..Child::default() });
+        self.watch(id, launchers, host);
+    }
+
+    fn watch(&mut self, id: Id, launchers: Rc<Launchers>, host: Host) {
+        let tour = self.common.options.hop.clone().map(|plan| Tour::new(plan, self.begun, host.isa));
+        self.begun += 1;
+        let program = Program::new(launchers, host, tour, self.common.started.elapsed());
+        self.programs.insert(id, program);
+    }
+
+    fn supervise(&mut self) -> Result<(Exit, Vec<Migration>, Vec<Stay>), RunError> {
         loop {
             // One at a time: each may replace the hosts that the others were about.
             match self.wait()? {
-                Some(Happening::SourceSpoke) => self.hear_source(observe)?,
-                Some(Happening::DestinationSpoke) => self.hear_destination(observe)?,
-                Some(Happening::DestinationEnded) => self.destination_ended(observe)?,
-                Some(Happening::Signalled) => self.hand_on_signal(),
-                Some(Happening::SourceEnded) => {
-                    if let Some(exit) = self.source_ended()? {
-                        return Ok(exit);
+                Some(Heard::Signal) => self.hand_on_signal(),
+                Some(Heard::Of(id, Happening::SourceEnded)) => {
+                    if let Some(end) = self.ended(id)? {
+                        return Ok(end);
                     }
                 }
+                Some(Heard::Of(id, happening)) => self.hear(id, happening)?,
                 None => {}
             }
-            self.ask_when_due()?;
-            self.report_overdue(observe);
+            for program in self.programs.values_mut() {
+                program.act(&mut self.common)?;
+            }
         }
     }
 
-    /// Waits for words from or the end of either host, or a deadline.
-    fn wait(&self) -> Result<Option<Happening>, RunError> {
+    /// Waits for words from or the end of any host, or a deadline.
+    fn wait(&self) -> Result<Option<Heard>, RunError> {
         let mut waited = Vec::new();
         let mut sockets = Vec::new();
-        let mut add = |happening, descriptor| {
-            waited.push(happening);
-            sockets.push(PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
-        };
-        if let Some(control) = self.current.control() {
-            add(Happening::SourceSpoke, control);
-        }
-        let source_is_gone = matches!(self.next, Some(Destination { phase: Phase::SourceGone(..), .. }));
-        if !source_is_gone {
-            add(Happening::SourceEnded, self.current.pidfd());
-        }
-        if let Some(next) = &self.next {
-            if let Some(control) = next.host.control() {
-                add(Happening::DestinationSpoke, control);
+        for (&id, program) in &self.programs {
+            for (happening, descriptor) in program.watched() {
+                waited.push(Heard::Of(id, happening));
+                sockets.push(PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
             }
-            add(Happening::DestinationEnded, next.host.pidfd());
         }
-        // While the program is on its way there is nobody to hand them to.
-        if let Some(signals) = self.options.signals.as_ref().filter(|_| !source_is_gone) {
-            add(Happening::Signalled, signals.as_fd());
+        if let Some(signals) = &self.common.options.signals {
+            waited.push(Heard::Signal);
+            sockets.push(PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN));
         }
-        let timeout = self.timeout().map(|timeout| rustix::time::Timespec {
+        let now = self.common.started.elapsed();
+        let due = self.programs.values().filter_map(|program| program.due(self.common.options)).min();
+        let timeout = due.map(|due| due.saturating_sub(now)).map(|timeout| rustix::time::Timespec {
             tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
         });
@@ -206,191 +185,94 @@ impl Supervisor<'_> {
             Err(error) => return Err(RunError::system("waiting for hosts")(error)),
         }
         let first = sockets.iter().position(|socket| !socket.revents().is_empty());
-        Ok(first.and_then(|index| waited.get(index).copied()))
+        Ok(first.map(|index| waited.swap_remove(index)))
     }
 
-    fn hand_on_signal(&self) {
-        let Some(signals) = &self.options.signals else { return };
+    fn hand_on_signal(&mut self) {
+        let Some(signals) = &self.common.options.signals else { return };
         let mut number = [0];
-        if rustix::io::read(signals, &mut number) == Ok(1)
-            && let Some(signal) = Signal::from_named_raw(number[0].into())
-        {
-            // The program may just have ended; its pidfd will tell.
-            let _ = kill_process(self.current.pid(), signal);
-        }
-    }
-
-    fn timeout(&self) -> Option<Duration> {
-        let until = match &self.next.as_ref()?.phase {
-            Phase::Ready => self.deadline,
-            Phase::Asked(request) if !request.overdue_reported => request.at + self.options.patience,
-            _ => return None,
-        };
-        Some(until.saturating_sub(self.started.elapsed()))
-    }
-
-    fn ask_when_due(&mut self) -> Result<(), RunError> {
-        let now = self.started.elapsed();
-        let Some(next) = &mut self.next else { return Ok(()) };
-        if !matches!(next.phase, Phase::Ready) || now < self.deadline {
-            return Ok(());
-        }
-        self.asked += 1;
-        let at_ns = monotonic_ns();
-        let kill = self.options.kill_destination.contains(&self.asked);
-        if kill {
-            // Stopped, it cannot answer; it is killed once the source has had time to start the move.
-            let _ = kill_process(next.host.pid(), Signal::STOP);
-        }
-        let (theirs, ours) = socket_pair()?;
-        next.host.send(&Message::new(Kind::Accept, [0; 8]), Some(theirs.as_fd()))?;
-        // The program may just have ended; its pidfd will tell.
-        let _ = self.current.send(&Message::new(Kind::Move, [0; 8]), Some(ours.as_fd()));
-        self.current.draw_attention();
-        next.phase = Phase::Asked(Request { at: now, at_ns, overdue_reported: false });
-        if kill {
-            std::thread::sleep(Duration::from_millis(20));
-            let _ = kill_process(next.host.pid(), Signal::KILL);
-        }
-        Ok(())
-    }
-
-    fn report_overdue(&mut self, observe: &mut dyn FnMut(Event<'_>)) {
-        let now = self.started.elapsed();
-        let Some(Destination { host, phase: Phase::Asked(request) }) = &mut self.next else { return };
-        if request.overdue_reported || now < request.at + self.options.patience {
+        if rustix::io::read(signals, &mut number) != Ok(1) {
             return;
         }
-        request.overdue_reported = true;
-        let reason =
-            format!("no migration point reached within {} ms; still waiting", self.options.patience.as_millis());
-        let stay = Stay { on: self.current.isa.name(), to: host.isa.name(), at_us: micros(request.at), reason };
-        observe(Event::Stayed(&stay));
-        self.stays.push(stay);
+        let Some(signal) = Signal::from_named_raw(number[0].into()) else { return };
+        if signal == Signal::CHILD {
+            self.look_for_stops();
+        } else if let Some(program) = self.programs.get_mut(&self.main) {
+            let signal = u32::from(number[0]);
+            program.deliver(SignalInformation { signal, code: 0, sender: std::process::id().into(), value: 0 });
+        }
     }
 
-    fn hear_source(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), RunError> {
-        while let Some(message) = self.current.receive() {
-            match (message.kind(), self.next.take()) {
-                (Some(Kind::Departed), Some(Destination { host, phase: Phase::Asked(request) })) => {
-                    self.next = Some(Destination { host, phase: Phase::SourceGone(request, Box::new(message)) });
+    fn look_for_stops(&mut self) {
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED | WaitIdOptions::NOHANG;
+        let changes: Vec<(Id, Change)> = self
+            .programs
+            .iter()
+            .filter_map(|(&id, program)| {
+                let status = waitid(WaitId::PidFd(program.current.pidfd()), options).ok()??;
+                let stopped = status.stopping_signal().map(|signal| Change::Stopped { signal });
+                stopped.or_else(|| status.continued().then_some(Change::Continued)).map(|change| (id, change))
+            })
+            .collect();
+        for (id, change) in changes {
+            let notice = self.table.change(id, change);
+            self.tell(notice);
+        }
+    }
+
+    fn hear(&mut self, id: Id, happening: Happening) -> Result<(), RunError> {
+        let Some(program) = self.programs.get_mut(&id) else { return Ok(()) };
+        match happening {
+            Happening::SourceSpoke => match program.current.receive() {
+                Some(heard) if heard.message.kind() == Some(Kind::Call) => self.answer(id, heard),
+                Some(heard) => program.hear_source(&heard.message, &mut self.common),
+                None if program.current.control().is_none() => {
+                    program.hung_up();
+                    Ok(())
                 }
-                (Some(Kind::Stayed), Some(Destination { host, phase: Phase::Asked(request) })) => {
-                    let stay = Stay {
-                        on: self.current.isa.name(),
-                        to: host.isa.name(),
-                        at_us: micros(request.at),
-                        reason: message.text().to_owned(),
-                    };
-                    observe(Event::Stayed(&stay));
-                    self.stays.push(stay);
-                    host.discard();
-                    self.schedule()?;
-                }
-                (_, next) => self.next = next,
-            }
-        }
-        Ok(())
-    }
-
-    fn hear_destination(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), RunError> {
-        let Some(message) = self.next.as_ref().and_then(|next| next.host.receive()) else { return Ok(()) };
-        if message.kind() == Some(Kind::Arrived) {
-            // The program has left its source, which says so on another socket.
-            self.await_source_word(observe)?;
-        }
-        match (message.kind(), self.next.take()) {
-            (Some(Kind::Ready), Some(Destination { host, phase: Phase::Starting })) => {
-                self.next = Some(Destination { host, phase: Phase::Ready });
-            }
-            (Some(Kind::Arrived), Some(Destination { host, phase: Phase::SourceGone(request, departed) })) => {
-                let mut source = std::mem::replace(&mut self.current, host);
-                source.wait()?;
-                let [frames, record_bytes, capture_ns, bytes_moved, suspended_at_ns, ..] = departed.values;
-                let [resume_ns, pause_ns, ..] = message.values;
-                let migration = Migration {
-                    from: source.isa.name(),
-                    to: self.current.isa.name(),
-                    at_us: micros(request.at),
-                    wait_us: suspended_at_ns.saturating_sub(request.at_ns) / 1000,
-                    frames,
-                    record_bytes,
-                    capture_us: capture_ns as f64 / 1000.0,
-                    resume_us: resume_ns as f64 / 1000.0,
-                    pause_us: pause_ns as f64 / 1000.0,
-                    bytes_moved,
-                };
-                observe(Event::Moved(&migration));
-                self.migrations.push(migration);
-                self.schedule()?;
-            }
-            (_, next) => self.next = next,
-        }
-        Ok(())
-    }
-
-    /// A host that dies before the move was asked for is an error. Later the source notices on the transfer socket,
-    /// stays, and says so.
-    fn destination_ended(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), RunError> {
-        match self.next.take() {
-            Some(Destination { host, phase: Phase::Starting | Phase::Ready }) => {
-                let isa = host.isa;
-                host.discard();
-                Err(RunError::NotReady { isa })
-            }
-            Some(Destination { mut host, phase: Phase::SourceGone(..) }) => {
-                // It holds the program: its end is the program's.
-                std::mem::swap(&mut host, &mut self.current);
-                host.wait()?;
-                Ok(())
-            }
-            Some(Destination { mut host, phase: phase @ Phase::Asked(_) }) => {
-                host.wait()?;
-                self.next = Some(Destination { host, phase });
-                self.await_source_word(observe)
-            }
-            None => Ok(()),
+                None => Ok(()),
+            },
+            Happening::DestinationSpoke => program.hear_destination(&mut self.common),
+            Happening::DestinationEnded => program.destination_ended(&mut self.common),
+            Happening::SourceEnded => Ok(()),
         }
     }
 
-    /// Waits until the source has said whether it departed or stayed. After a destination died it may still be on its way
-    /// to a migration point, and will say so then.
-    fn await_source_word(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), RunError> {
-        while matches!(self.next, Some(Destination { phase: Phase::Asked(_), .. })) {
-            let mut sockets = vec![PollFd::from_borrowed_fd(self.current.pidfd(), PollFlags::IN)];
-            sockets.extend(self.current.control().map(|control| PollFd::from_borrowed_fd(control, PollFlags::IN)));
-            let _ = poll(&mut sockets, None);
-            let ended = sockets[0].revents().contains(PollFlags::IN);
-            self.hear_source(observe)?;
-            if ended {
-                break;
+    /// A process has ended. If it was the first, so has the run.
+    fn ended(&mut self, id: Id) -> Result<Option<(Exit, Vec<Migration>, Vec<Stay>)>, RunError> {
+        let Some(program) = self.programs.remove(&id) else { return Ok(None) };
+        let (Ended { status, times }, migrations, stays) = program.end()?;
+        let notice = self.table.change(id, Change::Ended { status, times });
+        self.tell(notice);
+        if id == self.main {
+            let others = std::mem::take(&mut self.programs);
+            for (id, program) in others {
+                let (migrations, stays) = program.leave();
+                self.record(id, migrations, stays);
             }
+            let exit = if status & 0x7f == 0 { Exit::Status(status >> 8 & 0xff) } else { Exit::Signal(status & 0x7f) };
+            return Ok(Some((exit, migrations, stays)));
         }
-        Ok(())
+        self.record(id, migrations, stays);
+        Ok(None)
     }
 
-    fn source_ended(&mut self) -> Result<Option<Exit>, RunError> {
-        if matches!(self.next, Some(Destination { phase: Phase::SourceGone(..), .. })) {
-            return Ok(None);
+    fn record(&mut self, id: Id, migrations: Vec<Migration>, stays: Vec<Stay>) {
+        // Ids come again; the last of this one is meant.
+        if let Some(child) = self.children.iter_mut().rfind(|child| child.id == id) {
+            (child.migrations, child.stays) = (migrations, stays);
         }
-        let status = self.current.wait()?;
-        if let Some(next) = self.next.take() {
-            next.host.discard();
-        }
-        Ok(Some(match (status.code(), status.signal()) {
-            (Some(code), _) => Exit::Status(code),
-            (None, signal) => Exit::Signal(signal.unwrap_or(0)),
-        }))
     }
-}
 
-/// The clock that the runtime reads (`CLOCK_MONOTONIC`).
-fn monotonic_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let (seconds, nanoseconds) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
-    seconds.unwrap_or(0) * 1_000_000_000 + nanoseconds.unwrap_or(0)
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+    /// Tells a parent of a change of a child.
+    fn tell(&mut self, notice: Option<Notice>) {
+        let Some(notice) = notice else { return };
+        let Some(parent) = self.programs.get_mut(&notice.parent) else { return };
+        if let Some(signal) = notice.signal {
+            parent.deliver(signal);
+        }
+        if std::mem::take(&mut parent.waits) {
+            parent.current.draw_attention();
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The program's start: from the kernel's initial stack to the libc's entry.
 
-use super::{Thread, fatal, identity};
+use super::{Thread, fatal, identity, node};
 use crate::isa::{enter_resumed, set_host_thread_pointer};
 use crate::local;
 use crate::memory;
@@ -14,6 +14,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering;
 use maize_abi::control::{DESCRIPTOR_VARIABLE, Kind, Message};
 use maize_abi::layout::thread::TLS_GAP;
+use maize_abi::processes::{Request, SERVED};
 
 /// Bytes of the main thread's shadow stack if the stack's size is not limited.
 const UNLIMITED_STACK: u64 = 64 << 20;
@@ -173,17 +174,17 @@ unsafe extern "C" fn __maize_start(initial_stack: *const u64) -> ! {
     if let Some(image) = initial.auxiliary(AT_SYSINFO_EHDR) {
         time::find_clock(image);
     }
-    if let Some(text) = initial.variable(DESCRIPTOR_VARIABLE) {
-        take_control(text);
-    }
+    let id = initial.variable(DESCRIPTOR_VARIABLE).and_then(take_control);
     // SAFETY: called once.
-    unsafe { begin_program(initial) }
+    unsafe { begin_program(initial, id) }
 }
 
-/// Takes the control socket over and waits to be told what to do.
-fn take_control(descriptor: &[u8]) {
-    let digits = core::str::from_utf8(descriptor).ok().and_then(|text| text.parse::<u64>().ok());
-    let Some(given) = digits else { fatal("MAIZE_CONTROL_FD is not a descriptor") };
+/// Takes the control socket over and, unless the program is executed by another one, waits to be told what to do. Returns the id that
+/// the process has already if it is.
+fn take_control(value: &[u8]) -> Option<u64> {
+    let mut numbers =
+        value.split(|&byte| byte == b' ').map(|digits| core::str::from_utf8(digits).ok()?.parse::<u64>().ok());
+    let Some(given) = numbers.next().flatten() else { fatal("MAIZE_CONTROL_FD is not a descriptor") };
     // SAFETY: the descriptor is the runtime's by its name; it moves out of the program's way.
     let control = unsafe {
         match kernel::call(FCNTL, [given, F_DUPFD_CLOEXEC, KEPT_DESCRIPTORS]) {
@@ -199,22 +200,28 @@ fn take_control(descriptor: &[u8]) {
     local::CONTROL.store(control, Ordering::Relaxed);
     // SAFETY: takes no pointers.
     local::NODE.store(unsafe { kernel::call(GETPPID, []) }, Ordering::Relaxed);
+    if let Some(id) = numbers.next() {
+        node::serve();
+        return id;
+    }
     let mut packet = [0u8; size_of::<Message>()];
     // SAFETY: the buffer is as long as said.
     let length = unsafe { kernel::call(READ, [control as u64, packet.as_mut_ptr() as u64, packet.len() as u64]) };
     let message = usize::try_from(length).ok().and_then(|length| packet.get(..length)).and_then(Message::from_bytes);
-    match message.and_then(|message| message.kind()) {
-        Some(Kind::Run) => {}
-        Some(Kind::Receive) => migration::receive(),
+    match message.map(|message| (message.kind(), message.values[0])) {
+        Some((Some(Kind::Run), SERVED)) => node::serve(),
+        Some((Some(Kind::Run), _)) => {}
+        Some((Some(Kind::Receive), _)) => migration::receive(),
         _ => fatal("the node speaks another version of the control protocol, or is gone"),
     }
+    None
 }
 
 /// Sets up the program's memory, thread and signals, and enters the libc.
 ///
 /// # Safety
 /// Called once.
-unsafe fn begin_program(initial: InitialStack) -> ! {
+unsafe fn begin_program(initial: InitialStack, id: Option<u64>) -> ! {
     let top = memory::initialise(shadow_stack_size());
     // SAFETY: the shadow stack was just made, and is unused.
     let copy = unsafe { copy_to(initial, top) };
@@ -224,7 +231,10 @@ unsafe fn begin_program(initial: InitialStack) -> ! {
         Thread::main().fill_block(block, copy & !15);
         set_host_thread_pointer(block);
     }
-    identity::begin();
+    identity::begin(id.unwrap_or_else(identity::host_pid));
+    if id.is_some() {
+        node::ask(Request::Executed, &[], None);
+    }
     signal::calls::begin();
     // Before the handler was there, nobody heard the node.
     local::ATTENTION.store(1, Ordering::Relaxed);

@@ -57,6 +57,8 @@ pub unsafe fn call(number: u64, arguments: &[u64; 6]) -> Option<i64> {
                 _ => a2 as i64,
             },
             CLOSE | DUP2 | DUP3 | CLOSE_RANGE => change_descriptors(number, arguments)?,
+            EXECVE | EXECVEAT if process::node::is_served() => process::execute::execute(number, *arguments),
+            _ if process::node::is_served() => process::family::call(number, arguments)?,
             _ => return None,
         }
     })

@@ -130,7 +130,10 @@ mod host {
         }
         for (index, argument) in arguments.iter_mut().enumerate() {
             if row.process_ids & 1 << index != 0 {
-                *argument = identity::to_host(*argument);
+                *argument = match u64::from(row.number) {
+                    TKILL | TGKILL => identity::own_to_host(*argument),
+                    _ => identity::to_host(*argument),
+                };
             }
             if row.open_flags == Some(index as u8) {
                 *argument = convert::open_flags_to_host(*argument);

@@ -1,0 +1,439 @@
+//! One process of the program: the host process it is in, the one it moves to next, and the moves it has made.
+//!
+//! The memory, descriptors and frames go from host to host directly; the node only brings the two together and keeps the record. If a
+//! destination fails, the process runs on at its source.
+
+use crate::error::RunError;
+use crate::host::{Host, Launchers, socket_pair};
+use crate::kernel::Ended;
+use crate::plan::Tour;
+use crate::report::{Migration, Stay};
+use crate::supervisor::{Event, RunOptions};
+use maize_abi::control::{Kind, Message};
+use maize_abi::processes::SignalInformation;
+use rustix::process::{Signal, kill_process};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+const SIGKILL: u32 = 9;
+
+/// What all processes of a run share.
+pub(crate) struct Common<'a> {
+    pub(crate) options: &'a RunOptions,
+    pub(crate) started: Instant,
+    /// How many moves have been asked for.
+    pub(crate) asked: usize,
+    pub(crate) observe: &'a mut dyn FnMut(Event<'_>),
+}
+
+/// A destination: started, then ready, then with the move asked for, then with the source gone.
+struct Destination {
+    host: Host,
+    phase: Phase,
+}
+
+enum Phase {
+    Starting,
+    Ready,
+    Asked(Box<Request>),
+}
+
+/// A move that has been asked for.
+struct Request {
+    at: Duration,
+    /// The same on the clock that hosts read, ns.
+    at_ns: u64,
+    overdue_reported: bool,
+    /// What the source has said when it left.
+    departed: Option<Message>,
+    /// What the destination has said when the program had come.
+    arrived: Option<Message>,
+    /// The destination has ended.
+    dead: bool,
+}
+
+/// Something that a process's hosts may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Happening {
+    SourceSpoke,
+    SourceEnded,
+    DestinationSpoke,
+    DestinationEnded,
+}
+
+/// Another program that the process is about to execute.
+pub(crate) enum Execution {
+    /// One of Maize's.
+    Multi(Rc<Launchers>),
+    /// Any other: it will not move.
+    Native,
+}
+
+/// One process.
+pub(crate) struct Program {
+    pub(crate) launchers: Rc<Launchers>,
+    pub(crate) current: Host,
+    next: Option<Destination>,
+    tour: Option<Tour>,
+    /// When the host of the next move is to be started, and when the move is due, from the start of the run.
+    start_at: Duration,
+    deadline: Duration,
+    /// Signals that wait until the process is in one place.
+    held: Vec<SignalInformation>,
+    /// Its end of the control socket of the child that it is about to make.
+    pub(crate) forking: Option<OwnedFd>,
+    pub(crate) executing: Option<Execution>,
+    /// It waits for a change of a child.
+    pub(crate) waits: bool,
+    /// Processor time used in the hosts that it has left: user and system, microseconds.
+    times: [u64; 2],
+    pub(crate) migrations: Vec<Migration>,
+    pub(crate) stays: Vec<Stay>,
+}
+
+/// How long a process has to live before a host is started for its first move.
+const SETTLING: Duration = Duration::from_millis(5);
+
+impl Program {
+    pub(crate) fn new(launchers: Rc<Launchers>, current: Host, tour: Option<Tour>, now: Duration) -> Program {
+        let mut program = Program {
+            launchers,
+            current,
+            next: None,
+            tour,
+            start_at: Duration::ZERO,
+            deadline: Duration::ZERO,
+            held: Vec::new(),
+            forking: None,
+            executing: None,
+            waits: false,
+            times: [0; 2],
+            migrations: Vec::new(),
+            stays: Vec::new(),
+        };
+        program.schedule(now);
+        program.start_at = now + SETTLING;
+        program
+    }
+
+    fn schedule(&mut self, now: Duration) {
+        if let Some(tour) = &mut self.tour {
+            self.start_at = now;
+            self.deadline = now + tour.interval();
+        }
+    }
+
+    /// The process executes another program now.
+    pub(crate) fn executed(&mut self, launchers: Rc<Launchers>, now: Duration) {
+        self.launchers = launchers;
+        self.drop_destination();
+        self.schedule(now);
+    }
+
+    /// The process will not move any more.
+    fn settle(&mut self) {
+        self.tour = None;
+        self.drop_destination();
+    }
+
+    fn drop_destination(&mut self) {
+        if let Some(next) = self.next.take() {
+            next.host.discard();
+        }
+    }
+
+    fn request(&self) -> Option<&Request> {
+        match &self.next {
+            Some(Destination { phase: Phase::Asked(request), .. }) => Some(request),
+            _ => None,
+        }
+    }
+
+    /// Whether the process has left its source and not arrived yet.
+    fn is_between(&self) -> bool {
+        self.request().is_some_and(|request| request.departed.is_some())
+    }
+
+    /// What to wait for.
+    pub(crate) fn watched(&self) -> Vec<(Happening, BorrowedFd<'_>)> {
+        let mut watched = Vec::new();
+        if let Some(control) = self.current.control() {
+            watched.push((Happening::SourceSpoke, control));
+        }
+        if !self.is_between() {
+            watched.push((Happening::SourceEnded, self.current.pidfd()));
+        }
+        if let Some(next) = &self.next
+            && self.request().is_none_or(|request| request.arrived.is_none() && !request.dead)
+        {
+            if let Some(control) = next.host.control() {
+                watched.push((Happening::DestinationSpoke, control));
+            }
+            watched.push((Happening::DestinationEnded, next.host.pidfd()));
+        }
+        watched
+    }
+
+    /// When there is something to do even if nothing happens.
+    pub(crate) fn due(&self, options: &RunOptions) -> Option<Duration> {
+        match &self.next {
+            None if self.tour.is_some() => Some(self.start_at),
+            Some(Destination { phase: Phase::Ready, .. }) if self.may_be_asked() => Some(self.deadline),
+            Some(Destination { phase: Phase::Asked(request), .. }) if !request.overdue_reported => {
+                Some(request.at + options.patience)
+            }
+            _ => None,
+        }
+    }
+
+    fn may_be_asked(&self) -> bool {
+        self.forking.is_none() && self.executing.is_none()
+    }
+
+    /// Does what is due.
+    pub(crate) fn act(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
+        self.start_destination(common)?;
+        self.ask_when_due(common)?;
+        self.report_overdue(common);
+        Ok(())
+    }
+
+    /// Starts the host of the next move ahead of time.
+    fn start_destination(&mut self, common: &Common<'_>) -> Result<(), RunError> {
+        if self.next.is_some() || self.executing.is_some() || common.started.elapsed() < self.start_at {
+            return Ok(());
+        }
+        let Some(tour) = &mut self.tour else { return Ok(()) };
+        let launcher = self.launchers.of(tour.next())?;
+        let host = Host::start(launcher, &Message::new(Kind::Receive, [0; 8]))?;
+        self.next = Some(Destination { host, phase: Phase::Starting });
+        Ok(())
+    }
+
+    fn ask_when_due(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
+        let now = common.started.elapsed();
+        if now < self.deadline || !self.may_be_asked() {
+            return Ok(());
+        }
+        let Some(next) = self.next.as_mut().filter(|next| matches!(next.phase, Phase::Ready)) else { return Ok(()) };
+        common.asked += 1;
+        let at_ns = monotonic_ns();
+        let kill = common.options.kill_destination.contains(&common.asked);
+        if kill {
+            // Stopped, it cannot answer; it is killed once the source has had time to start the move.
+            let _ = kill_process(next.host.pid(), Signal::STOP);
+        }
+        let (theirs, ours) = socket_pair()?;
+        next.host.send(&Message::new(Kind::Accept, [0; 8]), Some(theirs.as_fd()))?;
+        // The process may just have ended; its pidfd will tell.
+        let _ = self.current.send(&Message::new(Kind::Move, [0; 8]), Some(ours.as_fd()));
+        self.current.draw_attention();
+        next.phase = Phase::Asked(Box::new(Request {
+            at: now,
+            at_ns,
+            overdue_reported: false,
+            departed: None,
+            arrived: None,
+            dead: false,
+        }));
+        if kill {
+            std::thread::sleep(Duration::from_millis(20));
+            let _ = kill_process(next.host.pid(), Signal::KILL);
+        }
+        Ok(())
+    }
+
+    fn report_overdue(&mut self, common: &mut Common<'_>) {
+        let now = common.started.elapsed();
+        let Some(Destination { host, phase: Phase::Asked(request) }) = &mut self.next else { return };
+        if request.overdue_reported || now < request.at + common.options.patience {
+            return;
+        }
+        request.overdue_reported = true;
+        let reason =
+            format!("no migration point reached within {} ms; still waiting", common.options.patience.as_millis());
+        let stay = Stay { on: self.current.isa.name(), to: host.isa.name(), at_us: micros(request.at), reason };
+        (common.observe)(Event::Stayed(&stay));
+        self.stays.push(stay);
+    }
+
+    /// The source has said something about a move. Questions are not for here.
+    pub(crate) fn hear_source(&mut self, message: &Message, common: &mut Common<'_>) -> Result<(), RunError> {
+        match (message.kind(), &mut self.next) {
+            (Some(Kind::Departed), Some(Destination { phase: Phase::Asked(request), .. })) => {
+                request.departed = Some(*message);
+                // It may be gone, which is as good.
+                let _ = self.current.send(&Message::new(Kind::Release, [0; 8]), None);
+                self.complete(common)?;
+            }
+            (Some(Kind::Stayed), Some(Destination { host, phase: Phase::Asked(request) })) => {
+                let stay = Stay {
+                    on: self.current.isa.name(),
+                    to: host.isa.name(),
+                    at_us: micros(request.at),
+                    reason: message.text().to_owned(),
+                };
+                (common.observe)(Event::Stayed(&stay));
+                self.stays.push(stay);
+                self.drop_destination();
+                self.schedule(common.started.elapsed());
+            }
+            (Some(Kind::Undelivered), _) => self.held.push(undelivered(message)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The destination has something to say.
+    pub(crate) fn hear_destination(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
+        let Some(next) = &mut self.next else { return Ok(()) };
+        let Some(heard) = next.host.receive() else { return Ok(()) };
+        match (heard.message.kind(), &mut next.phase) {
+            (Some(Kind::Ready), Phase::Starting) => next.phase = Phase::Ready,
+            (Some(Kind::Arrived), Phase::Asked(request)) => {
+                request.arrived = Some(heard.message);
+                self.complete(common)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A host that dies before the move was asked for is an error. Later the source notices on the transfer socket,
+    /// stays, and says so.
+    pub(crate) fn destination_ended(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
+        // Its last words may not have been heard.
+        if let Some(next) = &mut self.next
+            && let Phase::Asked(request) = &mut next.phase
+        {
+            while request.arrived.is_none()
+                && let Some(heard) = next.host.receive()
+            {
+                request.arrived = (heard.message.kind() == Some(Kind::Arrived)).then_some(heard.message);
+            }
+            request.dead = true;
+            return self.complete(common);
+        }
+        match self.next.take() {
+            Some(Destination { host, .. }) => {
+                let isa = host.isa;
+                host.discard();
+                Err(RunError::NotReady { isa })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Ends a move whose source has left, when the destination has arrived or ended: it holds the process.
+    fn complete(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
+        let is_complete =
+            self.request().is_some_and(|one| one.departed.is_some() && (one.arrived.is_some() || one.dead));
+        if !is_complete {
+            return Ok(());
+        }
+        let Some(Destination { host, phase: Phase::Asked(request) }) = self.next.take() else { return Ok(()) };
+        let source = std::mem::replace(&mut self.current, host);
+        self.add(source.wait()?.times);
+        while let Some(heard) = source.receive() {
+            if heard.message.kind() == Some(Kind::Undelivered) {
+                self.held.push(undelivered(&heard.message));
+            }
+        }
+        if let (Some(departed), Some(arrived)) = (request.departed, request.arrived) {
+            let [frames, record_bytes, capture_ns, bytes_moved, suspended_at_ns, ..] = departed.values;
+            let [resume_ns, pause_ns, ..] = arrived.values;
+            let migration = Migration {
+                from: source.isa.name(),
+                to: self.current.isa.name(),
+                at_us: micros(request.at),
+                wait_us: suspended_at_ns.saturating_sub(request.at_ns) / 1000,
+                frames,
+                record_bytes,
+                capture_us: capture_ns as f64 / 1000.0,
+                resume_us: resume_ns as f64 / 1000.0,
+                pause_us: pause_ns as f64 / 1000.0,
+                bytes_moved,
+            };
+            (common.observe)(Event::Moved(&migration));
+            self.migrations.push(migration);
+        }
+        if self.waits {
+            self.current.draw_attention();
+        }
+        self.schedule(common.started.elapsed());
+        self.deliver_held();
+        Ok(())
+    }
+
+    /// Gives the process a signal, now or when it is in one place. What it has in the kernel's queue when it leaves comes back as
+    /// `Undelivered`.
+    pub(crate) fn deliver(&mut self, signal: SignalInformation) {
+        if signal.signal == SIGKILL {
+            // Wherever it is.
+            self.current.send_signal(&signal);
+            if let (true, Some(next)) = (self.request().is_some(), &self.next) {
+                next.host.send_signal(&signal);
+            }
+        } else if self.is_between() || self.forking.is_some() {
+            self.held.push(signal);
+        } else {
+            // It may just have ended; its pidfd will tell.
+            self.current.send_signal(&signal);
+        }
+    }
+
+    /// Delivers what was held back, if that can be.
+    pub(crate) fn deliver_held(&mut self) {
+        if !self.is_between() && self.forking.is_none() {
+            for signal in std::mem::take(&mut self.held) {
+                self.deliver(signal);
+            }
+        }
+    }
+
+    /// The runtime has closed its control socket: the process ends, or executes what is not Maize's.
+    pub(crate) fn hung_up(&mut self) {
+        if self.request().is_none_or(|request| request.departed.is_none()) {
+            self.executing = None;
+            self.settle();
+        }
+    }
+
+    fn add(&mut self, times: [u64; 2]) {
+        for (sum, time) in self.times.iter_mut().zip(times) {
+            *sum += time;
+        }
+    }
+
+    /// The node ends before the process does.
+    pub(crate) fn leave(mut self) -> (Vec<Migration>, Vec<Stay>) {
+        self.drop_destination();
+        (self.migrations, self.stays)
+    }
+
+    /// The process has ended.
+    pub(crate) fn end(mut self) -> Result<(Ended, Vec<Migration>, Vec<Stay>), RunError> {
+        self.drop_destination();
+        let ended = self.current.wait()?;
+        self.add(ended.times);
+        let ended = Ended { times: self.times, ..ended };
+        Ok((ended, self.migrations, self.stays))
+    }
+}
+
+fn undelivered(message: &Message) -> SignalInformation {
+    let [signal, code, sender, value, ..] = message.values;
+    SignalInformation { signal: signal as u32, code: code as i32, sender, value }
+}
+
+/// The clock that the runtime reads (`CLOCK_MONOTONIC`).
+fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let (seconds, nanoseconds) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
+    seconds.unwrap_or(0) * 1_000_000_000 + nanoseconds.unwrap_or(0)
+}
+
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
