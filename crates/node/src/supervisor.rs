@@ -2,7 +2,7 @@
 //! due ([`Program`]). While there is a plan of moves, the node keeps the table of processes, too (docs/processes.md).
 
 use crate::error::RunError;
-use crate::host::{Host, Launchers};
+use crate::host::{Host, Launchers, is_native};
 use crate::kernel::Ended;
 use crate::plan::{HopPlan, Tour};
 use crate::processes::{Change, Id, Notice, Table};
@@ -58,7 +58,8 @@ pub fn run(options: &RunOptions, observe: &mut dyn FnMut(Event<'_>)) -> Result<R
     let hop_isas = options.hop.iter().flat_map(|plan| plan.isas.iter().copied());
     let isas: Vec<Isa> = std::iter::once(options.isa).chain(hop_isas).collect();
     let launchers = Rc::new(Launchers::new(&options.program, &isas, &options.arguments)?);
-    let is_served = options.hop.is_some();
+    // Without moves and emulators the kernel's table does, and is faster.
+    let is_served = options.hop.is_some() || !is_native(options.isa);
     if is_served {
         // Processes whose parents have left their hosts are this one's children.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
