@@ -35,7 +35,8 @@ pub struct Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Kind {
-    /// Node to host, first of all: run the program from its start. `[crate::processes::SERVED or 0]`
+    /// Node to host, first of all: run the program from its start. `[crate::processes::SERVED or 0, the process's id if it was
+    /// forked]`, and in the text the path of the program's file.
     Run = 1,
     /// Node to host, first of all: wait for a program to arrive.
     Receive = 2,

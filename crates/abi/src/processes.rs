@@ -37,8 +37,10 @@ pub enum Request {
     Execute = 12,
     /// It was not.
     NotExecuted = 13,
-    /// It runs.
+    /// It runs; answered with the path of its file in the text.
     Executed = 14,
+    /// `[signal to send when the parent ends, or 0]`
+    ParentEnd = 15,
 }
 
 impl Request {
@@ -59,6 +61,7 @@ impl Request {
             12 => Request::Execute,
             13 => Request::NotExecuted,
             14 => Request::Executed,
+            15 => Request::ParentEnd,
             _ => return None,
         })
     }

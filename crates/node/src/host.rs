@@ -3,7 +3,7 @@
 use crate::error::RunError;
 use crate::kernel::{self, Ended};
 use maize_abi::Isa;
-use maize_abi::control::{ATTENTION_SIGNAL, DESCRIPTOR_VARIABLE, Kind, Message};
+use maize_abi::control::{ATTENTION_SIGNAL, DESCRIPTOR_VARIABLE, Kind, Message, TEXT_SIZE};
 use maize_abi::processes::SignalInformation;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -17,6 +17,7 @@ use std::ffi::OsString;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -48,6 +49,17 @@ impl Launchers {
             }
         }
         Ok(Launchers { program: program.to_owned(), by_isa })
+    }
+
+    /// The path of the program's file, as the text of a message: empty if it is too long.
+    pub(crate) fn described(&self) -> [u8; TEXT_SIZE] {
+        let path = self.program.canonicalize().unwrap_or_else(|_| self.program.clone());
+        let bytes = path.as_os_str().as_bytes();
+        let mut text = [0; TEXT_SIZE];
+        if bytes.len() < TEXT_SIZE {
+            text[..bytes.len()].copy_from_slice(bytes);
+        }
+        text
     }
 
     /// The launcher for one of the ISAs.

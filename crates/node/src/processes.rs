@@ -84,6 +84,8 @@ struct Process {
     children: Children,
     /// What the parent has not waited for yet.
     change: Option<Change>,
+    /// The signal that it wants when its parent ends.
+    parent_end: u32,
     /// It has executed another program since it was made.
     executed: bool,
 }
@@ -128,15 +130,22 @@ impl Table {
     /// The first process, which belongs to a group and a session of the kernel's.
     pub(crate) fn begin(&mut self, id: Id, parent: Id, group: Id, session: Id) {
         let children = Children::default();
-        let process = Process { parent, group, session, children, change: None, executed: false };
+        let process = Process { parent, group, session, children, change: None, parent_end: 0, executed: false };
         self.processes.insert(id, process);
     }
 
     /// `fork`.
     pub(crate) fn fork(&mut self, parent: Id, child: Id) {
         let Some(Process { group, session, children, .. }) = self.processes.get(&parent) else { return };
-        let process =
-            Process { parent, group: *group, session: *session, children: *children, change: None, executed: false };
+        let process = Process {
+            parent,
+            group: *group,
+            session: *session,
+            children: *children,
+            change: None,
+            parent_end: 0,
+            executed: false,
+        };
         self.processes.insert(child, process);
     }
 
@@ -152,6 +161,24 @@ impl Table {
         if let Some(process) = self.processes.get_mut(&id) {
             process.children = children;
         }
+    }
+
+    /// The process wants a signal when its parent ends; none if 0.
+    pub(crate) fn set_parent_end(&mut self, id: Id, signal: u32) -> i64 {
+        match self.processes.get_mut(&id) {
+            _ if signal > 64 => EINVAL,
+            Some(process) => {
+                process.parent_end = signal;
+                0
+            }
+            None => ESRCH,
+        }
+    }
+
+    /// The children that are to be told when this process ends, and by which signal each.
+    pub(crate) fn told_of_end(&self, id: Id) -> Vec<(Id, u32)> {
+        let told = |process: &&Process| process.parent == id && process.parent_end != 0 && !process.has_ended();
+        self.processes.iter().filter(|(_, process)| told(process)).map(|(&id, one)| (id, one.parent_end)).collect()
     }
 
     /// Whether the process is in the table, ended or not.

@@ -85,6 +85,7 @@ impl Supervisor<'_> {
             }
             Some(Request::Forked) => message(&[self.forked(id, operands[0] != 0)?]),
             Some(Request::Execute) => self.execute(id, descriptors.next()),
+            Some(Request::Executed) => self.executed(id),
             Some(Request::Wait) => self.wait_for_child(id, operands),
             Some(request) => message(&[self.simple(id, request, operands)]),
             None => message(&[EINVAL]),
@@ -113,23 +114,14 @@ impl Supervisor<'_> {
                 self.table.set_children(caller, children);
                 0
             }
+            Request::ParentEnd => self.table.set_parent_end(caller, a as u32),
             Request::NotExecuted => {
                 if let Some(program) = self.programs.get_mut(&caller) {
                     program.executing = None;
                 }
                 0
             }
-            Request::Executed => {
-                self.table.execute(caller);
-                let now = self.common.started.elapsed();
-                if let Some(program) = self.programs.get_mut(&caller)
-                    && let Some(Execution::Multi(launchers)) = program.executing.take()
-                {
-                    program.executed(launchers, now);
-                }
-                0
-            }
-            Request::Forking | Request::Forked | Request::Execute | Request::Wait => EINVAL,
+            Request::Forking | Request::Forked | Request::Executed | Request::Execute | Request::Wait => EINVAL,
         }
     }
 
@@ -194,6 +186,20 @@ impl Supervisor<'_> {
             }
         }
         if targets.is_empty() { ESRCH } else { 0 }
+    }
+
+    /// Another program runs in the process.
+    fn executed(&mut self, id: Id) -> Message {
+        self.table.execute(id);
+        let now = self.common.started.elapsed();
+        let mut answer = message(&[0]);
+        if let Some(program) = self.programs.get_mut(&id)
+            && let Some(Execution::Multi(launchers)) = program.executing.take()
+        {
+            answer.text = launchers.described();
+            program.executed(launchers, now);
+        }
+        answer
     }
 
     /// Another program is about to be executed.

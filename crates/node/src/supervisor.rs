@@ -65,7 +65,8 @@ pub fn run(options: &RunOptions, observe: &mut dyn FnMut(Event<'_>)) -> Result<R
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(RunError::system("adopting processes"))?;
     }
-    let first = Message::new(Kind::Run, [if is_served { SERVED } else { 0 }, 0, 0, 0, 0, 0, 0, 0]);
+    let mut first = Message::new(Kind::Run, [if is_served { SERVED } else { 0 }, 0, 0, 0, 0, 0, 0, 0]);
+    first.text = launchers.described();
     let host = Host::start(launchers.of(options.isa)?, &first)?;
     release_standard_streams()?;
     let main = host.pid().as_raw_nonzero().get().unsigned_abs();
@@ -243,6 +244,11 @@ impl Supervisor<'_> {
     fn ended(&mut self, id: Id) -> Result<Option<(Exit, Vec<Migration>, Vec<Stay>)>, RunError> {
         let Some(program) = self.programs.remove(&id) else { return Ok(None) };
         let (Ended { status, times }, migrations, stays) = program.end()?;
+        for (child, signal) in self.table.told_of_end(id) {
+            if let Some(child) = self.programs.get_mut(&child) {
+                child.deliver(SignalInformation { signal, code: 0, sender: id.into(), value: 0 });
+            }
+        }
         let notice = self.table.change(id, Change::Ended { status, times });
         self.tell(notice);
         if id == self.main {

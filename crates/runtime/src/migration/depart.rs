@@ -2,11 +2,12 @@
 
 use super::channel::{self, close};
 use super::descriptors::{self, Sender};
-use super::{Interrupted, Stop, mapped_files, memory_file};
+use super::{Interrupted, Stop, mapped_files, memory_file, record_locks};
 use crate::continuation::capture::{Captured, NotNow, capture};
 use crate::continuation::resume::write_leaf;
 use crate::continuation::unwind::SiteTable;
 use crate::memory::map::{Kind as RegionKind, Region};
+use crate::process::usage;
 use crate::signal::bit;
 use crate::signal::calls::without_signals;
 use crate::signal::host::is_from_node;
@@ -27,10 +28,17 @@ pub fn depart(interrupted: &Interrupted<'_>, control: i64, transfer: i64) -> &'s
     if process::thread_count() > 1 {
         return "it has several threads; only programs of one thread can move";
     }
+    if record_locks::any_held() {
+        return "it holds record locks of fcntl on a file, which only the process itself can hold";
+    }
     // Memory is copied; signals that come meanwhile are raised again where the program goes on.
+    let used = usage::noted();
     without_signals(|| match try_to_depart(interrupted, control, transfer) {
         Ok(never) => match never {},
-        Err(reason) => reason,
+        Err(reason) => {
+            usage::stay(used);
+            reason
+        }
     })
 }
 
@@ -152,6 +160,7 @@ fn hand_back_signals(control: i64, pending_before: u64) {
     /// `SIGALRM`, `SIGVTALRM`, `SIGPROF`: those of interval timers, which run at the destination already.
     const TIMERS: u64 = bit(14) | bit(26) | bit(27);
     const SI_KERNEL: i32 = 0x80;
+    const SI_TIMER: i32 = -2;
     while let Some(received) = channel::receive(control, true) {
         if received.message.kind() == Some(Kind::Release) {
             break;
@@ -167,7 +176,8 @@ fn hand_back_signals(control: i64, pending_before: u64) {
             return;
         }
         let signal = signal as u64;
-        let came_by_timer = (TIMERS & !pending_before) & bit(signal) != 0 && information.code() == SI_KERNEL;
+        let is_timers = TIMERS & bit(signal) != 0 && information.code() == SI_KERNEL || information.code() == SI_TIMER;
+        let came_by_timer = is_timers && pending_before & bit(signal) == 0;
         if came_by_timer || is_from_node(signal, &information) {
             continue;
         }

@@ -1,6 +1,7 @@
 //! `execve`. Another Maize program goes on under the node's control, on the ISA that the process is on; any other is the kernel's
 //! to execute, and the process does not move any more, but its relatives wait for it all the same.
 
+use super::proc_files::in_digits;
 use super::{identity, node};
 use crate::local;
 use crate::memory;
@@ -192,15 +193,7 @@ unsafe fn write_variable(writer: &mut Writer) -> u64 {
         [(b"".as_slice(), local::CONTROL.load(Ordering::Relaxed) as u64), (b" ", identity::program_pid())]
     {
         put(separator);
-        let mut digits = [0u8; 20];
-        let mut start = digits.len();
-        let mut rest = number;
-        while rest > 0 || start == digits.len() {
-            start -= 1;
-            digits[start] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        put(digits.get(start..).unwrap_or_default());
+        put(in_digits(number, &mut [0; 20]));
     }
     writer.strings += 1;
     address

@@ -1,6 +1,6 @@
 //! System calls about other processes, answered by the node's table: waiting for children, sending signals, groups and sessions.
 
-use super::{identity, node};
+use super::{identity, node, usage};
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -11,6 +11,7 @@ const P_PID: u64 = 1;
 const P_PGID: u64 = 2;
 const WNOHANG: u64 = 1;
 const WEXITED: u64 = 4;
+const WNOWAIT: u64 = 0x0100_0000;
 /// `WSTOPPED`, `WEXITED`, `WCONTINUED`, `WNOWAIT` and `WNOHANG`: others are about threads.
 const WAIT_OPTIONS: u64 = 0x0100_000f;
 const SIGCHLD: u64 = 17;
@@ -81,7 +82,7 @@ pub fn detach() {
 /// That of the call.
 pub unsafe fn wait(number: u64, arguments: &[u64; 6]) -> Option<i64> {
     let [a1, a2, a3, a4, a5, _] = *arguments;
-    let (kind, id, options, usage) = if number == WAIT4 {
+    let (kind, id, options, usage_address) = if number == WAIT4 {
         let (kind, id) = match a1 as i32 {
             -1 => (P_ALL, 0),
             group if group <= 0 => (P_PGID, u64::from(group.unsigned_abs())),
@@ -101,12 +102,15 @@ pub unsafe fn wait(number: u64, arguments: &[u64; 6]) -> Option<i64> {
     }
     // SAFETY: by the contract above.
     unsafe {
-        if usage != 0 && is_found {
-            let mut words = [0u64; 18];
-            for (to, from) in words.chunks_exact_mut(2).zip([user, system]) {
-                to.copy_from_slice(&[from / 1_000_000, from % 1_000_000]);
-            }
-            (usage as *mut [u64; 18]).write_unaligned(words);
+        let mut words = [0u64; usage::WORDS];
+        for (to, from) in words.chunks_exact_mut(2).zip([user, system]) {
+            to.copy_from_slice(&[from / 1_000_000, from % 1_000_000]);
+        }
+        if usage_address != 0 && is_found {
+            (usage_address as *mut [u64; usage::WORDS]).write_unaligned(words);
+        }
+        if is_found && options & WNOWAIT == 0 && !matches!(code, CLD_STOPPED | CLD_CONTINUED) {
+            usage::add_child(&words);
         }
         if number == WAITID {
             if a3 != 0 {

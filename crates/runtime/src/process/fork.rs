@@ -1,7 +1,7 @@
 //! New processes. A child is a copy of its parent. While the node keeps the table of processes, it is the node's child for the kernel, so that
 //! neither parent nor child is bound to its host process, and has a control socket of its own.
 
-use super::{identity, node, thread};
+use super::{control, identity, node, thread, timers, usage};
 use crate::local;
 use crate::memory;
 use crate::memory::calls::KEPT_DESCRIPTORS;
@@ -118,9 +118,9 @@ unsafe fn copy_orphaned(flags: u64, child_tid: u64) -> i64 {
 
 /// In the child: what belonged to the parent's host process does not belong to this one.
 fn begin_child(own_control: Option<i64>) {
-    let control = local::CONTROL.swap(-1, Ordering::Relaxed);
-    if control >= 0 {
-        close(control);
+    let socket = local::CONTROL.swap(-1, Ordering::Relaxed);
+    if socket >= 0 {
+        close(socket);
     }
     local::ATTENTION.store(0, Ordering::Relaxed);
     identity::begin(identity::ask_host_pid());
@@ -128,6 +128,9 @@ fn begin_child(own_control: Option<i64>) {
         introduce(own);
     }
     thread::forget_others();
+    timers::begin_child();
+    usage::begin_child();
+    control::begin_child();
     points::begin_child();
     signal::calls::begin_child();
 }

@@ -62,7 +62,10 @@ pub fn to_host(id: u64) -> u64 {
 pub fn name_sender(information: &mut Information) {
     match unwrap_code(information.code()) {
         Some(code) => information.set_code(code),
-        None if information.code() <= 0 => information.set_sender(to_program(information.sender())),
+        // `SI_USER`, `SI_QUEUE`, `SI_MESGQ`, `SI_TKILL`: those that have a sender.
+        None if matches!(information.code(), 0 | -1 | -3 | -6) => {
+            information.set_sender(to_program(information.sender()));
+        }
         None => {}
     }
 }

@@ -2,14 +2,18 @@
 //! for each thread, [`identity`] the process ids it sees, [`host_state`] what the kernel keeps for it. [`fork`], [`execute`] and [`family`] are
 //! about other processes, for which [`node`] asks the node.
 
+pub mod control;
 pub mod execute;
 pub mod family;
 pub mod fork;
 pub mod host_state;
 pub mod identity;
 pub mod node;
+pub mod proc_files;
 pub mod start;
 pub mod thread;
+pub mod timers;
+pub mod usage;
 
 use crate::isa;
 use crate::local;
@@ -79,11 +83,14 @@ pub unsafe fn arrive(thread_pointer: u64) {
     family::detach();
     signal::calls::install_all();
     host_state::restore();
+    timers::restore();
 }
 
 /// Called before a move, in the old process: notes in portable memory what the kernel keeps for it.
 pub fn depart() {
     host_state::save();
+    timers::save();
+    usage::depart();
 }
 
 /// The libc sets its thread's block.

@@ -1,6 +1,6 @@
 //! The program's start: from the kernel's initial stack to the libc's entry.
 
-use super::{Thread, fatal, identity, node};
+use super::{Thread, control, fatal, identity, node, proc_files};
 use crate::isa::{enter_resumed, set_host_thread_pointer};
 use crate::local;
 use crate::memory;
@@ -209,8 +209,12 @@ fn take_control(value: &[u8]) -> Option<u64> {
     let length = unsafe { kernel::call(READ, [control as u64, packet.as_mut_ptr() as u64, packet.len() as u64]) };
     let message = usize::try_from(length).ok().and_then(|length| packet.get(..length)).and_then(Message::from_bytes);
     match message.map(|message| (message.kind(), message.values[0])) {
-        Some((Some(Kind::Run), SERVED)) => node::serve(),
-        Some((Some(Kind::Run), _)) => {}
+        Some((Some(Kind::Run), served)) => {
+            if served == SERVED {
+                node::serve();
+            }
+            note_executable(message);
+        }
         Some((Some(Kind::Receive), _)) => migration::receive(),
         _ => fatal("the node speaks another version of the control protocol, or is gone"),
     }
@@ -233,7 +237,7 @@ unsafe fn begin_program(initial: InitialStack, id: Option<u64>) -> ! {
     }
     identity::begin(id.unwrap_or_else(identity::host_pid));
     if id.is_some() {
-        node::ask(Request::Executed, &[], None);
+        note_executable(node::ask(Request::Executed, &[], None).map(|answer| answer.message));
     }
     signal::calls::begin();
     // Before the handler was there, nobody heard the node.
@@ -241,6 +245,17 @@ unsafe fn begin_program(initial: InitialStack, id: Option<u64>) -> ! {
     Thread::main().wanted.note();
     // SAFETY: the stack below its top holds nothing that is still needed.
     unsafe { enter_resumed(super::stack_top(), __maize_libc_start as *const () as u64, copy) }
+}
+
+/// The node says which file is executed; otherwise the kernel knows.
+fn note_executable(message: Option<Message>) {
+    match message.as_ref().map(Message::text) {
+        Some(path) if !path.is_empty() => {
+            proc_files::set_executable(path.as_bytes());
+            control::begin(path.as_bytes());
+        }
+        _ => proc_files::find_executable(),
+    }
 }
 
 fn shadow_stack_size() -> u64 {
@@ -262,17 +277,19 @@ unsafe fn copy_to(initial: InitialStack, top: u64) -> u64 {
     let header = (top - 16 - size_of::<ProgramHeader>() as u64) & !15;
     // SAFETY: by the contract above.
     unsafe { (header as *mut ProgramHeader).write(program_header()) };
-    let mut strings = header;
-    let mut put = |bytes: &[u8]| {
-        strings -= bytes.len() as u64 + 1;
-        // SAFETY: by the contract above; fresh memory ends the string.
-        unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), strings as *mut u8, bytes.len()) };
-        strings
-    };
     // The kernel's strings are together in at most a third of the stack, so the words have room below them.
     let reserve: usize =
         words.iter().take(auxiliary).skip(1).filter(|&&word| word != 0).map(|&word| text(word).len() + 1).sum();
     let copy = (header - reserve as u64 - 4096 - 8 * words.len() as u64) & !15;
+    // Arguments and environment come one after the other, as the kernel has them; the strings of the auxiliary vector are below.
+    let mut strings = header - reserve as u64;
+    let mut auxiliary_strings = strings;
+    let (arguments_start, mut environment_start) = (strings, strings);
+    let place = |bytes: &[u8], address: u64| {
+        // SAFETY: by the contract above; fresh memory ends the string.
+        unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) };
+        address
+    };
     let mut length = 0;
     let mut write = |word: u64| {
         // SAFETY: as above.
@@ -283,9 +300,19 @@ unsafe fn copy_to(initial: InitialStack, top: u64) -> u64 {
         if index == 0 || word == 0 {
             write(word);
         } else if index < environment || value_of(word, DESCRIPTOR_VARIABLE).is_none() {
-            write(put(text(word)));
+            let string = text(word);
+            write(place(string, strings));
+            strings += string.len() as u64 + 1;
+            if index < environment {
+                environment_start = strings;
+            }
         }
     }
+    proc_files::set_strings([arguments_start, environment_start, strings]);
+    let mut put = |bytes: &[u8]| {
+        auxiliary_strings -= bytes.len() as u64 + 1;
+        place(bytes, auxiliary_strings)
+    };
     for pair in words.get(auxiliary..).unwrap_or_default().chunks_exact(2) {
         let &[kind, value] = pair else { continue };
         let (kind, value) = match kind {

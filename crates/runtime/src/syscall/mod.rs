@@ -29,7 +29,7 @@ mod host {
     use crate::local;
     use crate::migration::{self, Interrupted, Stop};
     use crate::points;
-    use crate::process::{Thread, identity};
+    use crate::process::{Thread, identity, proc_files};
     use crate::signal::delivery::{Afterwards, deliver_at_point, prepare};
     use crate::trace;
     use core::sync::atomic::Ordering;
@@ -140,6 +140,10 @@ mod host {
             }
         }
         let Some(native) = row.native(kernel::is_x86_64()).map(u64::from) else { return Outcome::done(-ENOSYS) };
+        // SAFETY: by the contract above.
+        if let Some(result) = unsafe { proc_files::call(u64::from(row.number), native, &arguments) } {
+            return Outcome::done(result);
+        }
         let timeout = if number & DEADLINE == 0 { original.timeout.or(row.timeout) } else { row.timeout };
         // SAFETY: by the contract above.
         unsafe {
