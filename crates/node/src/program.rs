@@ -7,16 +7,19 @@ use crate::error::RunError;
 use crate::host::{Host, Launchers, socket_pair};
 use crate::kernel::Ended;
 use crate::plan::Tour;
+use crate::processes::Change;
 use crate::report::{Migration, Stay};
 use crate::supervisor::{Event, RunOptions};
 use maize_abi::control::{Kind, Message};
 use maize_abi::processes::SignalInformation;
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 const SIGKILL: u32 = 9;
+const SIGCONT: u32 = 18;
+const SIGSTOP: u32 = 19;
 
 /// What all processes of a run share.
 pub(crate) struct Common<'a> {
@@ -51,6 +54,8 @@ struct Request {
     arrived: Option<Message>,
     /// The destination has ended.
     dead: bool,
+    /// The source has ended.
+    source_gone: bool,
 }
 
 /// Something that a process's hosts may do.
@@ -86,6 +91,10 @@ pub(crate) struct Program {
     pub(crate) executing: Option<Execution>,
     /// It waits for a change of a child.
     pub(crate) waits: bool,
+    /// It has been said to be stopped.
+    stopped: bool,
+    /// Stops and their ends that nobody has been told of yet.
+    pub(crate) changes: Vec<Change>,
     /// Processor time used in the hosts that it has left: user and system, microseconds.
     times: [u64; 2],
     pub(crate) migrations: Vec<Migration>,
@@ -108,6 +117,8 @@ impl Program {
             forking: None,
             executing: None,
             waits: false,
+            stopped: false,
+            changes: Vec::new(),
             times: [0; 2],
             migrations: Vec::new(),
             stays: Vec::new(),
@@ -161,7 +172,7 @@ impl Program {
         if let Some(control) = self.current.control() {
             watched.push((Happening::SourceSpoke, control));
         }
-        if !self.is_between() {
+        if self.request().is_none_or(|request| !request.source_gone) {
             watched.push((Happening::SourceEnded, self.current.pidfd()));
         }
         if let Some(next) = &self.next
@@ -236,6 +247,7 @@ impl Program {
             departed: None,
             arrived: None,
             dead: false,
+            source_gone: false,
         }));
         if kill {
             std::thread::sleep(Duration::from_millis(20));
@@ -260,11 +272,17 @@ impl Program {
 
     /// The source has said something about a move. Questions are not for here.
     pub(crate) fn hear_source(&mut self, message: &Message, common: &mut Common<'_>) -> Result<(), RunError> {
+        if message.kind() == Some(Kind::Departed) {
+            self.look_for_stop();
+        }
         match (message.kind(), &mut self.next) {
             (Some(Kind::Departed), Some(Destination { phase: Phase::Asked(request), .. })) => {
                 request.departed = Some(*message);
                 // It may be gone, which is as good.
                 let _ = self.current.send(&Message::new(Kind::Release, [0; 8]), None);
+                if self.stopped {
+                    self.pass_stop_on();
+                }
                 self.complete(common)?;
             }
             (Some(Kind::Stayed), Some(Destination { host, phase: Phase::Asked(request) })) => {
@@ -325,10 +343,46 @@ impl Program {
         }
     }
 
+    /// The process has stopped or goes on, perhaps: the kernel knows.
+    pub(crate) fn look_for_stop(&mut self) {
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED | WaitIdOptions::NOHANG;
+        let Ok(Some(status)) = waitid(WaitId::PidFd(self.current.pidfd()), options) else { return };
+        match status.stopping_signal() {
+            Some(_) if self.is_between() => self.pass_stop_on(),
+            Some(signal) if !std::mem::replace(&mut self.stopped, true) => {
+                self.changes.push(Change::Stopped { signal })
+            }
+            None if status.continued() && !self.is_between() && std::mem::take(&mut self.stopped) => {
+                self.changes.push(Change::Continued);
+            }
+            _ => {}
+        }
+    }
+
+    /// A source that the process has left has been stopped. It has to end; the destination is stopped in its place.
+    fn pass_stop_on(&mut self) {
+        let signal = |signal| SignalInformation { signal, code: 0, sender: std::process::id().into(), value: 0 };
+        self.current.send_signal(&signal(SIGCONT));
+        self.held.push(signal(SIGSTOP));
+    }
+
+    /// The host that the process is in, or that it has left, has ended. Whether the process has, too.
+    pub(crate) fn source_ended(&mut self, common: &mut Common<'_>) -> Result<bool, RunError> {
+        let is_between = self.is_between();
+        if let Some(Destination { phase: Phase::Asked(request), .. }) = &mut self.next
+            && is_between
+        {
+            request.source_gone = true;
+            self.complete(common)?;
+        }
+        Ok(!is_between)
+    }
+
     /// Ends a move whose source has left, when the destination has arrived or ended: it holds the process.
     fn complete(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
-        let is_complete =
-            self.request().is_some_and(|one| one.departed.is_some() && (one.arrived.is_some() || one.dead));
+        let is_complete = self.request().is_some_and(|request| {
+            request.departed.is_some() && request.source_gone && (request.arrived.is_some() || request.dead)
+        });
         if !is_complete {
             return Ok(());
         }

@@ -13,7 +13,7 @@ use maize_abi::Isa;
 use maize_abi::control::{Kind, Message};
 use maize_abi::processes::{SERVED, SignalInformation};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
+use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -102,6 +102,9 @@ fn release_standard_streams() -> Result<(), RunError> {
     rustix::stdio::dup2_stdout(&null).map_err(RunError::system("releasing standard output"))
 }
 
+/// How the run ended, and what moves the first process made and did not make.
+type End = (Exit, Vec<Migration>, Vec<Stay>);
+
 enum Heard {
     Of(Id, Happening),
     Signal,
@@ -143,7 +146,7 @@ impl Supervisor<'_> {
         self.programs.insert(id, program);
     }
 
-    fn supervise(&mut self) -> Result<(Exit, Vec<Migration>, Vec<Stay>), RunError> {
+    fn supervise(&mut self) -> Result<End, RunError> {
         loop {
             // One at a time: each may replace the hosts that the others were about.
             match self.wait()? {
@@ -159,6 +162,7 @@ impl Supervisor<'_> {
             for program in self.programs.values_mut() {
                 program.act(&mut self.common)?;
             }
+            self.tell_of_stops();
         }
     }
 
@@ -206,15 +210,16 @@ impl Supervisor<'_> {
     }
 
     fn look_for_stops(&mut self) {
-        let options = WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED | WaitIdOptions::NOHANG;
+        for program in self.programs.values_mut() {
+            program.look_for_stop();
+        }
+    }
+
+    fn tell_of_stops(&mut self) {
         let changes: Vec<(Id, Change)> = self
             .programs
-            .iter()
-            .filter_map(|(&id, program)| {
-                let status = waitid(WaitId::PidFd(program.current.pidfd()), options).ok()??;
-                let stopped = status.stopping_signal().map(|signal| Change::Stopped { signal });
-                stopped.or_else(|| status.continued().then_some(Change::Continued)).map(|change| (id, change))
-            })
+            .iter_mut()
+            .flat_map(|(&id, program)| program.changes.drain(..).map(move |change| (id, change)))
             .collect();
         for (id, change) in changes {
             let notice = self.table.change(id, change);
@@ -241,7 +246,11 @@ impl Supervisor<'_> {
     }
 
     /// A process has ended. If it was the first, so has the run.
-    fn ended(&mut self, id: Id) -> Result<Option<(Exit, Vec<Migration>, Vec<Stay>)>, RunError> {
+    fn ended(&mut self, id: Id) -> Result<Option<End>, RunError> {
+        let Some(program) = self.programs.get_mut(&id) else { return Ok(None) };
+        if !program.source_ended(&mut self.common)? {
+            return Ok(None);
+        }
         let Some(program) = self.programs.remove(&id) else { return Ok(None) };
         let (Ended { status, times }, migrations, stays) = program.end()?;
         for (child, signal) in self.table.told_of_end(id) {

@@ -10,7 +10,7 @@ mod descriptors;
 mod mapped_files;
 mod memory_file;
 mod page_map;
-mod record_locks;
+pub mod record_locks;
 
 pub use arrive::receive;
 

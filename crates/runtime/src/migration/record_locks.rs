@@ -5,12 +5,24 @@ use super::channel::close;
 use crate::process::identity::host_pid;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// Whether the program may hold some.
+static MAY_HOLD: AtomicU32 = AtomicU32::new(0);
+
+/// Notes that it may: it has asked for one, or was executed by a program that may have.
+pub fn may_hold() {
+    MAY_HOLD.store(1, Ordering::Relaxed);
+}
 
 /// Longest line of `/proc/locks`.
 const LINE: usize = 256;
 
 /// Whether this process holds record locks. Lines are `NUMBER: POSIX ADVISORY WRITE PID DEVICE:INODE START END`.
 pub fn any_held() -> bool {
+    if MAY_HOLD.load(Ordering::Relaxed) == 0 {
+        return false;
+    }
     let path = c"/proc/locks";
     // SAFETY: the path is a NUL-terminated string.
     let file = unsafe { kernel::call(OPENAT, [AT_FDCWD as u64, path.as_ptr() as u64, O_CLOEXEC, 0]) };

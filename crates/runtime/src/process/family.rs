@@ -30,7 +30,7 @@ static DETACHED: AtomicU32 = AtomicU32::new(0);
 /// That of the call.
 pub unsafe fn call(number: u64, arguments: &[u64; 6]) -> Option<i64> {
     let [a1, a2, a3, ..] = *arguments;
-    Some(match number {
+    let result = match number {
         GETPPID => node::number(Request::Parent, &[]),
         GETPGID => node::number(Request::Group, &[a1]),
         GETSID => node::number(Request::Session, &[a1]),
@@ -50,7 +50,9 @@ pub unsafe fn call(number: u64, arguments: &[u64; 6]) -> Option<i64> {
             node::number(Request::Kill, &[a1, a2, code, sender, value])
         }
         _ => return None,
-    })
+    };
+    // If the node has gone, the kernel knows what there is to know.
+    node::is_served().then_some(result)
 }
 
 /// `si_pid` and `si_uid` of what this process sends.

@@ -33,7 +33,9 @@ pub unsafe fn clone([flags, _, parent_tid, child_tid, _, _]: [u64; 6]) -> i64 {
     if node::is_served() {
         // A signal must not find a process that is neither of the two.
         // SAFETY: by the contract above.
-        return without_signals(|| unsafe { fork_served(flags, parent_tid, child_tid) });
+        if let Some(result) = without_signals(|| unsafe { fork_served(flags, parent_tid, child_tid) }) {
+            return result;
+        }
     }
     // SAFETY: by the contract above.
     let result = unsafe { copy(flags, parent_tid, child_tid) };
@@ -58,11 +60,13 @@ unsafe fn copy(flags: u64, parent_tid: u64, child_tid: u64) -> i64 {
     result
 }
 
+/// `None` if the node is gone.
+///
 /// # Safety
 /// That of `clone`; all signals are kept out.
-unsafe fn fork_served(flags: u64, parent_tid: u64, child_tid: u64) -> i64 {
+unsafe fn fork_served(flags: u64, parent_tid: u64, child_tid: u64) -> Option<i64> {
     let control = node::ask(Request::Forking, &[], None).and_then(|answer| answer.descriptors().first().copied());
-    let Some(control) = control else { return -EAGAIN };
+    let Some(control) = control else { return if node::is_served() { Some(-EAGAIN) } else { None } };
     // SAFETY: by the contract above.
     let made = unsafe {
         match copy(flags & !SIGNAL | CLONE_PARENT, parent_tid, child_tid) {
@@ -73,18 +77,18 @@ unsafe fn fork_served(flags: u64, parent_tid: u64, child_tid: u64) -> i64 {
     };
     if made == 0 {
         begin_child(Some(control.into()));
-        return 0;
+        return Some(0);
     }
     close(control.into());
     let id = node::number(Request::Forked, &[u64::from(made > 0)]);
     if made < 0 {
-        return made;
+        return Some(made);
     }
     if flags & CLONE_PARENT_SETTID != 0 && id > 0 {
         // SAFETY: by the contract above.
         unsafe { (parent_tid as *mut i32).write(id as i32) };
     }
-    id
+    Some(id)
 }
 
 /// Makes a copy whose parent is the node: that of a process that ends at once, whose children the node adopts. Returns 0 in the copy.

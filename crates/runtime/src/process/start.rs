@@ -237,6 +237,7 @@ unsafe fn begin_program(initial: InitialStack, id: Option<u64>) -> ! {
     }
     identity::begin(id.unwrap_or_else(identity::host_pid));
     if id.is_some() {
+        migration::record_locks::may_hold();
         note_executable(node::ask(Request::Executed, &[], None).map(|answer| answer.message));
     }
     signal::calls::begin();
