@@ -84,6 +84,8 @@ pub(crate) struct Program {
     /// When the host of the next move is to be started, and when the move is due, from the start of the run.
     start_at: Duration,
     deadline: Duration,
+    /// Signals that have come back from a source that the process has left. They are older than those held.
+    returned: Vec<SignalInformation>,
     /// Signals that wait until the process is in one place.
     held: Vec<SignalInformation>,
     /// Its end of the control socket of the child that it is about to make.
@@ -113,6 +115,7 @@ impl Program {
             tour,
             start_at: Duration::ZERO,
             deadline: Duration::ZERO,
+            returned: Vec::new(),
             held: Vec::new(),
             forking: None,
             executing: None,
@@ -297,7 +300,7 @@ impl Program {
                 self.drop_destination();
                 self.schedule(common.started.elapsed());
             }
-            (Some(Kind::Undelivered), _) => self.held.push(undelivered(message)),
+            (Some(Kind::Undelivered), _) => self.returned.push(undelivered(message)),
             _ => {}
         }
         Ok(())
@@ -391,7 +394,7 @@ impl Program {
         self.add(source.wait()?.times);
         while let Some(heard) = source.receive() {
             if heard.message.kind() == Some(Kind::Undelivered) {
-                self.held.push(undelivered(&heard.message));
+                self.returned.push(undelivered(&heard.message));
             }
         }
         if let (Some(departed), Some(arrived)) = (request.departed, request.arrived) {
@@ -440,7 +443,8 @@ impl Program {
     /// Delivers what was held back, if that can be.
     pub(crate) fn deliver_held(&mut self) {
         if !self.is_between() && self.forking.is_none() {
-            for signal in std::mem::take(&mut self.held) {
+            let returned = std::mem::take(&mut self.returned);
+            for signal in returned.into_iter().chain(std::mem::take(&mut self.held)) {
                 self.deliver(signal);
             }
         }
