@@ -18,6 +18,7 @@ fuzz_target!(|data: &[u8]| {
     for isa in image.isas() {
         // Promised: what parsing accepts can be made standalone.
         image.standalone(isa).expect("an accepted image can be made standalone");
+        let _ = (image.sites(isa), image.points(isa));
     }
     if let Ok(report) = inspect(&image) {
         let _ = render_human(&report, true);

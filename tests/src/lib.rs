@@ -8,14 +8,16 @@ mod corpus;
 mod data;
 mod report;
 mod run;
+mod rust;
 mod source;
 mod toolchain;
 
 pub use check::{Checked, require_move_between_all};
 pub use corpus::{Package, build_bzip2, build_bzip2_with, build_dash, build_lua, build_lua_with, build_zlib};
 pub use data::compressible;
-pub use report::{Child, Exit, Migration, Report, Stay};
+pub use report::{Child, Exit, Migration, Place, Report, Stay};
 pub use run::{Input, Outcome, Placement, Run, Running};
+pub use rust::{Crate, RIPGREP, RustCompiler};
 pub use source::Source;
 pub use toolchain::{Compiler, build_both, fresh_directory, maize, program_source};
 

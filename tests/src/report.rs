@@ -71,6 +71,15 @@ pub struct Migration {
     pub pause_us: f64,
     /// Bytes of memory copied.
     pub bytes_moved: u64,
+    /// Where, if events were counted.
+    pub place: Option<Place>,
+}
+
+/// A place in the program's run.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Place {
+    /// Number of the event.
+    pub event: u64,
 }
 
 /// A move that did not happen.

@@ -30,6 +30,17 @@ pub enum Placement {
         /// Seed of random times and destinations.
         seed: Option<u64>,
     },
+    /// Round all ISAs, at counted events: with `maize run --mean`.
+    Counted {
+        /// Seed of distances and destinations.
+        seed: u64,
+        /// Events between moves on average.
+        mean: u64,
+        /// At most so many moves.
+        limit: u64,
+    },
+    /// With `maize chaos`, whose report, as JSON, is the output.
+    Examined,
 }
 
 impl Placement {
@@ -160,6 +171,18 @@ impl Run {
                     command.arg("--seed").arg(seed.to_string());
                 }
                 command.arg("--report").arg(report);
+                command
+            }
+            Placement::Counted { seed, mean, limit } => {
+                let mut command = Command::new(maize());
+                command.args(["run", "--hop", &crate::ISAS.join(",")]);
+                command.args(["--seed", &seed.to_string(), "--mean", &mean.to_string(), "--limit", &limit.to_string()]);
+                command.arg("--report").arg(report);
+                command
+            }
+            Placement::Examined => {
+                let mut command = Command::new(maize());
+                command.args(["chaos", "--json"]);
                 command
             }
         };

@@ -32,6 +32,16 @@ impl Compiler {
         }
     }
 
+    /// For `make CXX=...`. The native build has the same library as Maize's, for what it decides: orders in hash tables, texts of errors.
+    pub fn cxx_command_line(self) -> String {
+        match self {
+            Compiler::Gcc => "g++".into(),
+            Compiler::Clang => "clang++-22 -stdlib=libc++ -static-libstdc++".into(),
+            Compiler::Maize => format!("{} c++", maize().display()),
+            Compiler::Command(command) => command.into(),
+        }
+    }
+
     /// Its name, for directories and messages.
     pub fn name(self) -> &'static str {
         match self {
@@ -47,10 +57,20 @@ impl Compiler {
     /// # Errors
     /// What the compiler printed.
     pub fn build<A: AsRef<OsStr>>(self, sources: &[PathBuf], options: &[A], output: &Path) -> Result<()> {
-        let line = self.command_line();
-        let mut words = line.split(' ');
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).args(options).arg("-o").arg(output).args(sources).arg("-lm");
+        run(command(&self.command_line()).args(options).arg("-o").arg(output).args(sources).arg("-lm")).map(drop)
+    }
+
+    /// Compiles and links C++ files, and objects.
+    ///
+    /// # Errors
+    /// What the compiler printed.
+    pub fn build_cxx<A: AsRef<OsStr>>(self, sources: &[PathBuf], options: &[A], output: &Path) -> Result<()> {
+        let mut command = command(&self.cxx_command_line());
+        command.args(options).arg("-o").arg(output).args(sources);
+        if self == Compiler::Clang {
+            // Which Debian's archive of libc++ lacks.
+            command.arg("-lc++abi");
+        }
         run(&mut command).map(drop)
     }
 
@@ -68,9 +88,27 @@ impl Compiler {
     /// What the compiler printed.
     pub fn build_program_at(self, level: &str, name: &str, directory: &Path) -> Result<PathBuf> {
         let path = program_source(name);
-        let sources = if path.is_dir() { c_files(&path)? } else { vec![path.with_extension("c")] };
+        let sources = if path.is_dir() { files(&path, "c")? } else { vec![path.with_extension("c")] };
         let output = directory.join(format!("{name}-{}{level}", self.name()));
         self.build(&sources, &["-std=gnu11", "-D_GNU_SOURCE", level], &output)?;
+        Ok(output)
+    }
+
+    /// Builds one of the C++ programs in `programs/`, a file or a directory of C++ and C files.
+    ///
+    /// # Errors
+    /// What the compiler printed.
+    pub fn build_cxx_program(self, level: &str, name: &str, directory: &Path) -> Result<PathBuf> {
+        let path = program_source(name);
+        let mut inputs = if path.is_dir() { files(&path, "cpp")? } else { vec![path.with_extension("cpp")] };
+        for c in if path.is_dir() { files(&path, "c")? } else { Vec::new() } {
+            let stem = c.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let object = directory.join(format!("{stem}-{}{level}.o", self.name()));
+            run(command(&self.command_line()).args([level, "-c", "-o"]).arg(&object).arg(&c))?;
+            inputs.push(object);
+        }
+        let output = directory.join(format!("{name}-{}{level}", self.name()));
+        self.build_cxx(&inputs, &["-std=c++23", "-pthread", level], &output)?;
         Ok(output)
     }
 
@@ -80,7 +118,8 @@ impl Compiler {
     /// What make printed.
     pub fn make(self, directory: &Path, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new("make");
-        command.current_dir(directory).arg(format!("CC={}", self.command_line())).args(arguments);
+        command.current_dir(directory).args(arguments);
+        command.arg(format!("CC={}", self.command_line())).arg(format!("CXX={}", self.cxx_command_line()));
         command.env_remove("MAKEFLAGS").env_remove("MAKELEVEL").env_remove("MFLAGS");
         run(&mut command)
     }
@@ -100,6 +139,14 @@ pub fn build_both(name: &'static str, root: &str) -> Result<(PathBuf, PathBuf)> 
     let programs = (Compiler::Gcc.build_program(name, &directory)?, Compiler::Maize.build_program(name, &directory)?);
     built.insert(name, programs.clone());
     Ok(programs)
+}
+
+/// The command that a line of words without quotes stands for.
+fn command(line: &str) -> Command {
+    let mut words = line.split(' ');
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words);
+    command
 }
 
 /// Runs a build step to its end and returns what it printed.
@@ -156,11 +203,12 @@ fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-fn c_files(directory: &Path) -> Result<Vec<PathBuf>> {
+/// The files with this extension, in the order of their names.
+fn files(directory: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in directory.read_dir()? {
         let path = entry?.path();
-        if path.extension() == Some(OsStr::new("c")) {
+        if path.extension() == Some(OsStr::new(extension)) {
             files.push(path);
         }
     }

@@ -1,7 +1,8 @@
 //! Random programs: each prints the checksum that gcc's build prints, on each ISA and hopping between them.
 //!
 //! `MAIZE_CSMITH_COUNT` sets how many (200), `MAIZE_CSMITH_SEED` the first seed (1); programs follow one another by
-//! seed, so that each can be repeated alone. A program repeats its work until it takes long enough to be moved.
+//! seed, so that each can be repeated alone. With `MAIZE_CSMITH_CHAOS=1` each moves at points that seeds draw (`maize chaos`) instead of
+//! by time. Otherwise a program repeats its work until it takes long enough to be moved.
 
 use anyhow::{Context, Result, bail, ensure};
 use maize_tests::{Checked, Compiler, ISAS, Placement, Run, fresh_directory, maize};
@@ -116,11 +117,32 @@ fn test_seed(seed: usize, root: &Path) -> Result<Option<usize>> {
     for isa in ISAS {
         Run::new(&program).placed(Placement::On(isa)).run()?.printed(&native.once)?.succeeded()?;
     }
+    if setting("MAIZE_CSMITH_CHAOS", 0)? != 0 {
+        let moves = examine(&program, &directory.join("gcc"), seed)?;
+        fs::remove_dir_all(&directory)?;
+        return Ok(Some(moves));
+    }
     let hopping = Run::new(&program).arguments([native.repeats.to_string()]);
     let outcome = hopping.placed(Placement::hopping("8ms", Some(seed as u64))).run()?;
     let report = outcome.printed(&native.once.repeat(native.repeats))?.moved(0)?;
     fs::remove_dir_all(&directory)?;
     Ok(Some(report.migrations.len()))
+}
+
+/// Moves the program at points that seeds draw; returns how often.
+fn examine(program: &Path, native: &Path, seed: usize) -> Result<usize> {
+    let run = Run::new(program)
+        .placed(Placement::Examined)
+        .option("--runs")
+        .option("2")
+        .option("--seed")
+        .option(seed.to_string());
+    let outcome = run.option("--expect-command").option(native.to_string_lossy()).run()?;
+    let text = String::from_utf8_lossy(&outcome.stdout);
+    ensure!(outcome.status.success(), "{}\nto repeat: {}\n{}{text}", outcome.status, outcome.command, outcome.stderr);
+    let report: serde_json::Value = serde_json::from_str(&text)?;
+    let moves = report["moves"].as_object().context("no moves in the report")?.values();
+    Ok(moves.filter_map(serde_json::Value::as_u64).sum::<u64>() as usize)
 }
 
 /// Takes seeds from `next` until enough programs have been tested.

@@ -5,7 +5,7 @@
 //! Descriptors travel as `SCM_RIGHTS`.
 
 /// Version of these messages. Either side refuses any other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Environment variable that names the control socket's descriptor. The runtime removes it.
 pub const DESCRIPTOR_VARIABLE: &str = "MAIZE_CONTROL_FD";
@@ -13,6 +13,9 @@ pub const DESCRIPTOR_VARIABLE: &str = "MAIZE_CONTROL_FD";
 /// The signal by which a node draws a host process's attention to its control socket. Ignored by
 /// default, so a process that has not set up its handler yet is not harmed; Linux number, the same on every ISA.
 pub const ATTENTION_SIGNAL: i32 = 23; // SIGURG
+
+/// As the number of an event: there is none.
+pub const NEVER: u64 = u64::MAX;
 
 /// Bytes of text in a message.
 pub const TEXT_SIZE: usize = 184;
@@ -35,12 +38,14 @@ pub struct Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Kind {
-    /// Node to host, first of all: run the program from its start. `[crate::processes::SERVED or 0, the process's id if it was
-    /// forked]`, and in the text the path of the program's file.
+    /// Node to host, first of all: run the program from its start. `[1 to count events, or 0, the event at which to move or [`NEVER`],
+    /// how often a point counts in a round or 0, crate::processes::SERVED or 0, the process's id if it was forked]`, and in the text the
+    /// path of the program's file.
     Run = 1,
     /// Node to host, first of all: wait for a program to arrive.
     Receive = 2,
-    /// Node to source, with the transfer socket: move the program to the process at its other end.
+    /// Node to source, with the transfer socket: move the program to the process at its other end; `[the event at which to move
+    /// next, or [`NEVER`]]`.
     Move = 3,
     /// Node to destination, with the transfer socket.
     Accept = 4,
@@ -55,14 +60,22 @@ pub enum Kind {
     Arrived = 18,
     /// Source to node: the program stays for the reason in `text` and runs on.
     Stayed = 19,
+    /// Host to node, before `Reached`: activations, the innermost first, at most 8 to a message, 0 for none; each is the address of its
+    /// function's resume clone in the upper half, and the number of its site in the lower.
+    Frames = 20,
+    /// Source to node: the program has reached the event at which to move, and waits for `Move`; `[number of the event, system call or
+    /// [`NEVER`] at a migration point]`.
+    Reached = 21,
+    /// Host to node: the program ends; `[events so far]`.
+    Passed = 22,
     /// Source to node, after `Release`: a signal that came too late, `[signal, si_code, sender, value]`.
-    Undelivered = 20,
+    Undelivered = 24,
     /// A child of a `fork` to node, first of all: `[its process id]`.
-    Born = 21,
+    Born = 25,
     /// Host to node: a question about processes ([`crate::processes::Request`]).
-    Call = 22,
+    Call = 26,
     /// Node to host, on the socket that came with the question: `[result, ...]`.
-    Answer = 23,
+    Answer = 27,
     /// Source to destination: what follows, `[record address, thread pointer, regions, runs, start time ns, memory bytes]`,
     /// with the memory file as descriptor.
     State = 32,
@@ -89,10 +102,13 @@ impl Kind {
             17 => Kind::Departed,
             18 => Kind::Arrived,
             19 => Kind::Stayed,
-            20 => Kind::Undelivered,
-            21 => Kind::Born,
-            22 => Kind::Call,
-            23 => Kind::Answer,
+            20 => Kind::Frames,
+            21 => Kind::Reached,
+            22 => Kind::Passed,
+            24 => Kind::Undelivered,
+            25 => Kind::Born,
+            26 => Kind::Call,
+            27 => Kind::Answer,
             32 => Kind::State,
             33 => Kind::Descriptors,
             34 => Kind::Restored,

@@ -7,15 +7,16 @@
 /// Size of a page, bytes. Every ISA's Linux must be configured with 4 KiB pages.
 pub const PAGE_SIZE: u64 = 4096;
 
-/// Address of the ELF header of the x86-64 image; text follows, then `.rodata`, `.data`, `.bss`.
-pub const IMAGE_BASE: u64 = 0x0040_0000;
+/// Address of an ISA's descriptor ([`crate::site_table::Descriptor`]) and site table. Tables are below the program, which may
+/// have large variables, and near it: qemu-user keeps a record for every page between a file's first and last.
+pub const DESCRIPTOR_BASE: u64 = 0x0040_0000;
 
 /// Address of an ISA's own read-only data (constant pools, jump tables) on ISAs other than x86-64,
 /// whose private constants share the common `.rodata`.
-pub const PRIVATE_RODATA_BASE: u64 = 0x6000_0000;
+pub const PRIVATE_RODATA_BASE: u64 = 0x0600_0000;
 
-/// Address of an ISA's descriptor ([`crate::site_table::Descriptor`]) and site table.
-pub const DESCRIPTOR_BASE: u64 = 0x7000_0000;
+/// Address of the ELF header of the x86-64 image; text follows, then `.rodata`, `.data`, `.bss`.
+pub const IMAGE_BASE: u64 = 0x0800_0000;
 
 /// First address of the portable range.
 pub const PORTABLE_START: u64 = 0x10_0000_0000;

@@ -3,7 +3,7 @@
 //! A question is a `Kind::Call` on the control socket, with [`Request`] and its operands in `values`, and as its first descriptor the socket
 //! on which a `Kind::Answer` is expected. Results are as those of the system calls: negative for errors.
 
-/// In `values[0]` of `Kind::Run`: the program's processes move one by one, and the node keeps the table of them.
+/// In `values[3]` of `Kind::Run`: the program's processes move one by one, and the node keeps the table of them.
 pub const SERVED: u64 = 1;
 
 /// What is asked; `values[0]`.

@@ -1,4 +1,4 @@
-//! `maize cc`: a C compiler driver with clang's command line whose objects and programs run on every ISA.
+//! `maize cc` and `maize c++`: compiler drivers with clang's command line whose objects and programs run on every ISA.
 //!
 //! A command line is read ([`invocation`], by the table in [`options`]), each source is compiled ([`translation`]) and the
 //! results are linked ([`link_step`]). What differs from clang is in `maize help cc`.
@@ -23,14 +23,21 @@ pub use error::CcError;
 pub use ready::{build_sysroot, sysroot};
 pub use unit::Compiler;
 
-use crate::sysroot::Tools;
+pub(crate) use clang::exit_code;
+pub(crate) use invocation::{Input, Invocation};
+pub(crate) use link_step::run as link;
+pub(crate) use response_file::expand as expand_response_files;
+pub(crate) use translation::temporary_file;
+pub(crate) use unit::non_migrating;
+
+use crate::sysroot::{Language, Tools};
 use clang::Clang;
-use invocation::{Input, Invocation, Mode, Source};
+use invocation::{Mode, Source};
 use std::ffi::OsString;
 
 /// Does what a command line (without the program's name) asks for, and returns the exit status. What goes wrong is reported on standard error.
-pub fn main(arguments: &[OsString]) -> i32 {
-    run(arguments).unwrap_or_else(|error| report(&error))
+pub fn main(driver: Language, arguments: &[OsString]) -> i32 {
+    run(driver, arguments).unwrap_or_else(|error| report(&error))
 }
 
 /// Tells the user, unless clang has, and returns the exit status.
@@ -41,9 +48,9 @@ fn report(error: &CcError) -> i32 {
     error.exit_code()
 }
 
-fn run(arguments: &[OsString]) -> Result<i32, CcError> {
+fn run(driver: Language, arguments: &[OsString]) -> Result<i32, CcError> {
     let arguments = response_file::expand(arguments);
-    let invocation = Invocation::parse(&arguments)?;
+    let invocation = Invocation::parse(driver, &arguments)?;
     let clang = Clang { program: Tools::default().clang, capture: false };
     if invocation.mode == Mode::Query {
         return query::answer(&clang, &invocation, &arguments);
@@ -64,13 +71,12 @@ fn no_files(invocation: &Invocation) -> bool {
 
 /// `-E`, `-M`, `-fsyntax-only`, `-emit-llvm` and their like: clang's work with our options.
 fn clang_alone(clang: &Clang, invocation: &Invocation) -> Result<i32, CcError> {
-    let needs_headers = invocation.headers && invocation.sources().next().is_some();
-    let include = if needs_headers { Some(sysroot()?.include_directory()) } else { None };
+    let headers = ready::headers(invocation)?;
     let assembles = invocation.sources().any(|source| source.kind == invocation::Kind::Assembly);
     let mut arguments = if assembles {
-        portable::assemble_options(invocation.isa, include.as_deref())
+        portable::assemble_options(invocation.isa, &headers)
     } else {
-        portable::compile_options(include.as_deref())
+        portable::compile_options(invocation.driver, &headers)
     };
     arguments.extend_from_slice(&invocation.clang);
     if !assembles {

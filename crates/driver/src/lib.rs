@@ -2,4 +2,5 @@
 
 pub mod cc;
 pub mod link;
+pub mod rust;
 pub mod sysroot;

@@ -1,13 +1,14 @@
 //! The sysroot: libc headers and archives, compiler helpers and the runtime, built on this machine from
 //! pinned sources with Maize's own compiler. docs/libc.md describes the libc and its layout on disk.
 //!
-//! Each part is a file here: [`musl`] (headers and `libc.a`), [`builtins`], [`runtime`], and [`baseline`], the
+//! Each part is a file here: [`musl`] (headers and `libc.a`), [`builtins`], [`runtime`], [`cxx`] (libc++, for those who need it), and [`baseline`], the
 //! ordinary musl that benchmarks compare with. How a file is compiled is the driver's affair: see [`UnitCompiler`].
 
 mod archive;
 mod baseline;
 mod builtins;
 mod command;
+mod cxx;
 mod embedded;
 mod error;
 mod headers;
@@ -16,6 +17,7 @@ mod musl;
 mod non_migrating;
 mod parallel;
 mod runtime;
+mod rust;
 mod source;
 mod stamp;
 
@@ -32,12 +34,21 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+/// The language of programs, which decides how much of a sysroot they need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// C: the libc, the compiler helpers and the runtime.
+    C,
+    /// C++: all that C needs, and the C++ library.
+    Cxx,
+}
+
 /// One file to be compiled for the sysroot.
 #[derive(Clone, Debug)]
 pub struct Unit {
     /// Name that stays the same wherever the sources lie, such as `libc/stdio/printf.c`.
     pub name: String,
-    /// A C file (`.c`), an assembly file to be preprocessed (`.S`), or LLVM bitcode (`.bc`).
+    /// A C file (`.c`), a C++ file (`.cpp`), an assembly file to be preprocessed (`.S`), or LLVM bitcode (`.bc`).
     pub source: PathBuf,
     /// The multi-ISA object to write.
     pub output: PathBuf,
@@ -153,9 +164,25 @@ impl Sysroot {
         ["libc.a", runtime::ARCHIVE, builtins::ARCHIVE].map(|name| self.library_directory().join(name))
     }
 
-    /// Whether everything has been built from what this executable embeds, by this compiler. Reads one small file.
-    pub fn is_current(&self, compiler: &dyn UnitCompiler) -> bool {
-        self.has(&parts(compiler))
+    /// What Rust programs are linked with besides.
+    pub fn rust_archive(&self) -> PathBuf {
+        self.library_directory().join(rust::ARCHIVE)
+    }
+
+    /// Headers of the C++ library. Some of them include the libc's headers of the same names.
+    pub fn cxx_include_directory(&self) -> PathBuf {
+        self.root.join(cxx::INCLUDE)
+    }
+
+    /// The C++ library, to be linked before the default archives, and in a group with them.
+    pub fn cxx_archive(&self) -> PathBuf {
+        self.library_directory().join(cxx::ARCHIVE)
+    }
+
+    /// Whether everything that programs in a language need has been built from what this executable embeds, by this compiler.
+    /// Reads one small file.
+    pub fn is_current(&self, language: Language, compiler: &dyn UnitCompiler) -> bool {
+        self.has(&parts(language, compiler))
     }
 
     fn has(&self, parts: &[Part]) -> bool {
@@ -168,9 +195,13 @@ impl Sysroot {
 ///
 /// # Errors
 /// What was being done, with which file, and why it failed. What was there before stays in place.
-pub fn build(options: &BuildOptions<'_>, progress: &ProgressFn<'_>) -> Result<Sysroot, SysrootError> {
+pub fn build(
+    language: Language,
+    options: &BuildOptions<'_>,
+    progress: &ProgressFn<'_>,
+) -> Result<Sysroot, SysrootError> {
     let sysroot = Sysroot::locate()?;
-    build_at(&sysroot, options, progress)?;
+    build_at(&sysroot, language, options, progress)?;
     Ok(sysroot)
 }
 
@@ -178,8 +209,13 @@ pub fn build(options: &BuildOptions<'_>, progress: &ProgressFn<'_>) -> Result<Sy
 ///
 /// # Errors
 /// As [`build`].
-pub fn build_at(sysroot: &Sysroot, options: &BuildOptions<'_>, progress: &ProgressFn<'_>) -> Result<(), SysrootError> {
-    build_parts(sysroot, &parts(options.compiler), options, progress)
+pub fn build_at(
+    sysroot: &Sysroot,
+    language: Language,
+    options: &BuildOptions<'_>,
+    progress: &ProgressFn<'_>,
+) -> Result<(), SysrootError> {
+    build_parts(sysroot, &parts(language, options.compiler), options, progress)
 }
 
 fn build_parts(
@@ -299,16 +335,12 @@ struct Part {
     build: fn(&Build<'_>) -> Result<(), SysrootError>,
 }
 
-fn parts(compiler: &dyn UnitCompiler) -> [Part; 3] {
+fn parts(language: Language, compiler: &dyn UnitCompiler) -> Vec<Part> {
     let identity = compiler.identity();
     let key = |parts: &[&str]| stamp::key(parts.iter().copied().chain([identity.as_str()]));
-    [
-        Part {
-            name: "libc",
-            title: "musl 1.2.3",
-            key: key(&[&embedded::hash("libc/arch/"), &embedded::hash("libc/src/"), source::MUSL.sha256]),
-            build: musl::build,
-        },
+    let libc: &[&str] = &[&embedded::hash("libc/arch/"), &embedded::hash("libc/src/"), source::MUSL.sha256];
+    let mut parts = vec![
+        Part { name: "libc", title: "musl 1.2.3", key: key(libc), build: musl::build },
         Part {
             name: "builtins",
             title: "compiler helpers",
@@ -316,12 +348,28 @@ fn parts(compiler: &dyn UnitCompiler) -> [Part; 3] {
             build: builtins::build,
         },
         Part {
+            name: "rust",
+            title: "support of Rust's standard library",
+            key: key(&[&embedded::hash(rust::SOURCES)]),
+            build: rust::build,
+        },
+        Part {
             name: "runtime",
             title: "Maize runtime",
             key: key(&[&embedded::hash("crates/"), &embedded::hash("rust-toolchain.toml")]),
             build: runtime::build,
         },
-    ]
+    ];
+    if language == Language::Cxx {
+        parts.push(Part {
+            name: "c++",
+            title: "libc++ 22.1.8",
+            // The libc's headers are part of what is compiled.
+            key: key(&[libc, &[&embedded::hash("libcxx/"), source::LIBCXX.sha256]].concat()),
+            build: cxx::build,
+        });
+    }
+    parts
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use maize_abi::Isa;
 use maize_driver::cc::{self, Compiler};
-use maize_driver::sysroot::{Unit, UnitCompiler};
+use maize_driver::sysroot::{Language, Unit, UnitCompiler};
 use maize_image::object_file::unbundle;
 use std::ffi::OsString;
 use std::fs;
@@ -32,7 +32,7 @@ impl Bench {
     fn cc(&self, line: &str) -> i32 {
         let directory = format!("{}/", self.directory.path().display());
         let word = |word: &str| OsString::from(word.replacen('@', &directory, usize::from(word.contains('@'))));
-        cc::main(&["-nostdinc", "-w"].into_iter().chain(line.split(' ')).map(word).collect::<Vec<_>>())
+        cc::main(Language::C, &["-nostdinc", "-w"].into_iter().chain(line.split(' ')).map(word).collect::<Vec<_>>())
     }
 
     fn unit(&self, name: &str, instrument: bool) -> Unit {

@@ -84,6 +84,7 @@ fn every_unit_of_the_libc_becomes_code_for_every_isa() {
         isas: Isa::ALL.to_vec(),
         instrument: true,
         non_migrating: known,
+        fault: None,
     };
     let failures = on_all(&units, |unit| {
         if is_c(unit) {

@@ -3,12 +3,14 @@
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::{Args, Parser, ValueHint};
 use maize_abi::Isa;
+use maize_node::MoveList;
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Subcommands whose arguments are not read here.
-pub const RAW: &[&str] = &["cc", "c++", "ar", "ranlib", "nm", "strip"];
+pub const RAW: &[&str] = &["cc", "c++", "rustc", "cargo", "ar", "ranlib", "nm", "strip"];
 
 /// Compile a program once; run it on x86-64, AArch64 and RISC-V, moving between them while it runs.
 #[derive(Debug, Parser)]
@@ -17,6 +19,9 @@ pub struct Arguments {
     #[command(subcommand)]
     pub subcommand: Subcommand,
 }
+
+/// How often a migration point counts in a round, if not said.
+const DEFAULT_PASSES: u8 = 16;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,9 +34,15 @@ pub enum Subcommand {
     /// Compile and link C programs for every ISA, with clang's command line
     #[command(after_help = CC, disable_help_flag = true, disable_version_flag = true)]
     Cc(Raw),
-    /// Compile and link C++ programs (not supported yet)
-    #[command(name = "c++", disable_help_flag = true, disable_version_flag = true)]
+    /// Compile and link C++ programs for every ISA, with clang++'s command line
+    #[command(name = "c++", after_help = CXX, disable_help_flag = true, disable_version_flag = true)]
     Cxx(Raw),
+    /// Compile and link one Rust crate for every ISA, with rustc's command line
+    #[command(after_help = RUSTC, disable_help_flag = true, disable_version_flag = true)]
+    Rustc(Raw),
+    /// Build Rust programs and the crates they depend on for every ISA, with cargo's command line
+    #[command(after_help = CARGO, disable_help_flag = true, disable_version_flag = true)]
+    Cargo(Raw),
     /// Make and change archives of multi-ISA objects (llvm-ar)
     #[command(after_help = AR, disable_help_flag = true, disable_version_flag = true)]
     Ar(Raw),
@@ -47,6 +58,9 @@ pub enum Subcommand {
     /// Run a program, moving it between ISAs if asked to
     #[command(after_help = RUN)]
     Run(Run),
+    /// Find out whether a program does the same when it moves, and which move is to blame if not
+    #[command(after_help = CHAOS)]
+    Chaos(Chaos),
     /// Show what a multi-ISA program holds
     #[command(after_help = INSPECT)]
     Inspect(Inspect),
@@ -95,6 +109,53 @@ Examples:
   maize cc -O2 -S --maize-isa=riscv64 -o - hello.c
   make CC='maize cc' AR='maize ar'";
 
+const CXX: &str = "\
+Options are clang++'s; `maize help cc` tells what differs. The C++ library is LLVM's libc++, linked statically:
+  -stdlib=libc++ -static-libstdc++
+      Accepted without effect
+  -stdlib=libstdc++
+      Refused
+  -lc++ -lc++abi -lstdc++ -lsupc++
+      All stand for libc++; `maize cc` links it if one of them is given
+
+The first use builds libc++, which takes minutes; `maize sysroot build --cxx` does so beforehand. \
+A symbolic link to maize named maize-c++ works as `maize c++`.
+
+Exit status: clang's; 1 if the code of an ISA could not be made or the link failed.
+
+Examples:
+  maize c++ -std=c++20 -O2 -o hello hello.cpp
+  make CC='maize cc' CXX='maize c++' AR='maize ar'
+  cmake -DCMAKE_CXX_COMPILER=/usr/local/bin/maize-c++ -DCMAKE_C_COMPILER=/usr/local/bin/maize-cc ..";
+
+const RUSTC: &str = "\
+Options are rustc's. The host's rustc (or $RUSTC) compiles to one module of bitcode, with the standard library in it; Maize makes \
+the program. What differs:
+  -Ctarget-cpu= -Ctarget-feature= -Crelocation-model= -Clinker= -Clto=
+      Set by Maize: each ISA's code is for its baseline, and programs are static
+  --target=
+      Refused, unless it is the portable ABI's, x86_64-unknown-linux-gnu
+
+is_x86_feature_detected!() finds no extensions, and functions that need one are left out.
+
+Exit status: rustc's; 1 if it cannot be used.
+
+Examples:
+  maize rustc -O hello.rs
+  maize run --hop x86_64,aarch64,riscv64 --every 100ms ./hello";
+
+const CARGO: &str = "\
+Subcommands and options are cargo's. Programs are in target/maize/x86_64-unknown-linux-gnu, beside what cargo itself builds. \
+Build scripts and procedural macros are compiled for the host as ever; C code in crates is compiled with `maize cc`. Profiles have \
+`lto = \"fat\"`, and flags for rustc come from RUSTFLAGS alone.
+
+Exit status: cargo's; 1 if the host's rustc cannot be used.
+
+Examples:
+  maize cargo build --release
+  maize run --hop x86_64,aarch64 target/maize/x86_64-unknown-linux-gnu/release/hello
+  maize cargo install --root ~/.local ripgrep";
+
 const AR: &str = "\
 Example:
   maize ar rcs libparser.a lexer.o parser.o
@@ -136,6 +197,20 @@ pub struct Run {
     /// Move at random times, to random ISAs of --hop; the same number gives the same moves
     #[arg(long, value_name = "NUMBER", requires = "hop")]
     pub seed: Option<u64>,
+    /// Move at every Nth event on average instead of by time; 1 for every one. Events are migration points that the program
+    /// passes and system calls; the same --seed moves at the same ones
+    #[arg(long, value_name = "N", requires = "hop", conflicts_with = "every")]
+    pub mean: Option<NonZeroU64>,
+    /// Move at the events with these numbers, in rising order
+    #[arg(long, value_name = "EVENT:ISA,...", conflicts_with_all = ["hop", "every", "seed"])]
+    pub moves: Option<MoveList>,
+    /// With --mean: move so often at most
+    #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true, requires = "mean")]
+    pub limit: u64,
+    /// With --mean or --moves: count each migration point so often before the program has made further system calls; 0 for always, which
+    /// is slow
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_PASSES)]
+    pub passes: u8,
     /// Write a record of the run to this file, as JSON
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub report: Option<PathBuf>,
@@ -168,7 +243,80 @@ Examples:
   maize run ./hello
   maize run --isa riscv64 ./hello
   maize run --hop x86_64,aarch64,riscv64 --every 20ms --report run.json ./compress big.tar
-  maize run --hop x86_64,aarch64 --seed 7 -- ./server --port 8080";
+  maize run --hop x86_64,aarch64 --seed 7 -- ./server --port 8080
+  maize run --moves 1200:aarch64,1201:x86_64 ./compress big.tar";
+
+#[derive(Args, Debug)]
+pub struct Chaos {
+    /// Move between these ISAs; runs start on the first
+    #[arg(long, value_name = "ISA,...", value_delimiter = ',', value_parser = isa(), default_value = "x86_64,aarch64,riscv64")]
+    pub isa: Vec<Isa>,
+    /// The seed of the first run; the next run has the next number
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub seed: u64,
+    /// How many runs with moves
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub runs: u64,
+    /// Move at every Nth event on average [default: so that a run moves some 40 times]
+    #[arg(long, value_name = "N")]
+    pub mean: Option<NonZeroU64>,
+    /// Move at every event, of which each migration point that is passed is one, however often it has been passed
+    #[arg(long, conflicts_with_all = ["mean", "passes"])]
+    pub every_point: bool,
+    /// Move so often at most in one run
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub limit: u64,
+    /// Count each migration point so often before the program has made further system calls; 0 for always, which is slow
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_PASSES)]
+    pub passes: u8,
+    /// Move at the events with these numbers instead, as a report tells
+    #[arg(long, value_name = "EVENT:ISA,...", conflicts_with_all = ["seed", "runs", "mean", "every_point", "limit"])]
+    pub moves: Option<MoveList>,
+    /// What the program should print, instead of what it prints without moves; it is to end with status 0
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub expect: Option<PathBuf>,
+    /// A shell command that prints what the program should, and ends as it should
+    #[arg(long, value_name = "COMMAND", conflicts_with = "expect", value_hint = ValueHint::CommandString)]
+    pub expect_command: Option<OsString>,
+    /// Compare standard error, too
+    #[arg(long)]
+    pub stderr: bool,
+    /// What the program finds on standard input; nothing if left out
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub input: Option<PathBuf>,
+    /// How long one run may take [default: 1 min, and generous multiples of a run without moves and of the number of moves]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Run the program so often at most to find out which moves are to blame; 0 not to
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub trials: usize,
+    /// Write the report to this file, as JSON
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub report: Option<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The program, made by `maize cc`, and its arguments
+    #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_name = "PROGRAM")]
+    #[arg(value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+}
+
+const CHAOS: &str = "\
+The program is run without moves, and then with moves at events that the seed draws: migration points that it passes, and \
+system calls. What it prints and how it ends must be the same. If not, the moves are reduced to those that matter, and reported \
+with ISAs, function, source line (of programs built with -g) and a command that repeats exactly that.
+
+Each run finds the files that the one before left behind: let the program write to standard output rather than change its input.
+
+Exit status: 0 if all runs are the same, 1 if one differs. 125: nothing could be found out, such as of a program that prints \
+the time; 126: the file is not a multi-ISA program, or damaged; 127: there is no such file.
+
+Examples:
+  maize chaos ./hello
+  maize chaos --seed 7 --runs 100 --report chaos.json -- ./sort --numeric big.txt
+  maize chaos --every-point --isa x86_64,riscv64 --limit 5000 ./small
+  maize chaos --moves 123:aarch64,456:x86_64 ./hello";
 
 #[derive(Args, Debug)]
 pub struct Inspect {
@@ -200,7 +348,11 @@ pub struct Sysroot {
 #[derive(Clone, Copy, Debug, clap::Subcommand)]
 pub enum SysrootAction {
     /// Build what is missing or out of date
-    Build,
+    Build {
+        /// What C++ programs need, too
+        #[arg(long)]
+        cxx: bool,
+    },
     /// Print the directory
     Path,
 }
@@ -211,7 +363,7 @@ The sysroot is in $MAIZE_SYSROOT, or in $XDG_CACHE_HOME/maize or ~/.cache/maize 
 Exit status: 0, or 1 if the build failed.
 
 Examples:
-  maize sysroot build
+  maize sysroot build --cxx
   ls $(maize sysroot path)/include";
 
 #[derive(Args, Debug)]
@@ -300,7 +452,7 @@ mod tests {
     fn every_subcommand_has_examples() {
         for subcommand in Arguments::command().get_subcommands() {
             let help = subcommand.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("Example") || subcommand.get_name() == "c++", "{}", subcommand.get_name());
+            assert!(help.contains("Example"), "{}", subcommand.get_name());
         }
     }
 }

@@ -4,6 +4,7 @@
 //! link such as `maize-cc`; clap reads those of the other subcommands ([`arguments`]).
 
 mod arguments;
+mod chaos;
 mod error;
 mod inspect;
 mod manual;
@@ -15,6 +16,7 @@ mod tools;
 use arguments::{Arguments, Subcommand};
 use clap::{CommandFactory as _, Parser as _};
 use maize_driver::cc::terminal;
+use maize_driver::sysroot::Language;
 use std::env;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -45,7 +47,7 @@ fn dispatch(arguments: Vec<OsString>) -> i32 {
     }
     match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => execute(parsed.subcommand),
-        Err(error) => explain(&error, arguments.get(1).is_some_and(|word| word == "run")),
+        Err(error) => explain(&error, arguments.get(1).is_some_and(|word| word == "run" || word == "chaos")),
     }
 }
 
@@ -55,8 +57,12 @@ fn raw(tool: &str, arguments: &[OsString]) -> Option<i32> {
         return Some(help(tool));
     }
     match tool {
-        "cc" => Some(maize_driver::cc::main(arguments)),
-        "c++" => Some(tools::cxx()),
+        "cc" => Some(maize_driver::cc::main(Language::C, arguments)),
+        "c++" => Some(maize_driver::cc::main(Language::Cxx, arguments)),
+        "rustc" => Some(maize_driver::rust::rustc(arguments)),
+        "cargo" => Some(maize_driver::rust::cargo(arguments)),
+        // Called by rustc, by the name of a symbolic link.
+        "rust-linker" => Some(maize_driver::rust::linker(arguments)),
         "ar" | "ranlib" | "nm" | "strip" => Some(tools::execute(tool, arguments)),
         _ => None,
     }
@@ -72,6 +78,7 @@ fn help(tool: &str) -> i32 {
 fn execute(subcommand: Subcommand) -> i32 {
     let result = match subcommand {
         Subcommand::Run(options) => return run::execute(options),
+        Subcommand::Chaos(options) => return chaos::execute(options),
         Subcommand::Inspect(options) => inspect::execute(&options),
         Subcommand::Sysroot(options) => sysroot::execute(&options),
         Subcommand::Completions(options) => manual::completions(options.shell),
@@ -79,6 +86,7 @@ fn execute(subcommand: Subcommand) -> i32 {
         // Taken by `raw` before clap sees them.
         Subcommand::Cc(_) | Subcommand::Cxx(_) | Subcommand::Ar(_) => Ok(()),
         Subcommand::Ranlib(_) | Subcommand::Nm(_) | Subcommand::Strip(_) => Ok(()),
+        Subcommand::Rustc(_) | Subcommand::Cargo(_) => Ok(()),
     };
     match result {
         Ok(()) => 0,

@@ -6,7 +6,7 @@ use crate::error::CommandError;
 use crate::status::Status;
 use maize_abi::Isa;
 use maize_driver::cc::terminal;
-use maize_node::{Event, Exit, HopPlan, Report, RunError, RunOptions};
+use maize_node::{Draw, Event, EventMoves, EventPlan, Exit, HopPlan, Report, RunError, RunOptions};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use std::env;
 use std::ffi::OsString;
@@ -34,7 +34,8 @@ pub fn execute(options: Run) -> i32 {
     }
 }
 
-type Failure = (i32, String);
+/// An exit status and what to say.
+pub type Failure = (i32, String);
 
 fn run(options: Run) -> Result<Exit, Failure> {
     let program = find(Path::new(options.command.first().map_or("".as_ref(), OsString::as_os_str)))?;
@@ -42,9 +43,8 @@ fn run(options: Run) -> Result<Exit, Failure> {
     // Before the program starts: a report that cannot be written should not cost a run.
     let file = options.report.as_deref().map(create).transpose()?;
     keep_interrupts_for_the_program();
-    let hop =
-        (!options.hop.is_empty()).then_some(HopPlan { isas: options.hop, every: options.every, seed: options.seed });
-    let status = Status::new(options.quiet || hop.is_none());
+    let (hop, events) = plans(&options, isa);
+    let status = Status::new(options.quiet || hop.is_none() && events.is_none());
     status.show(isa.name(), 0);
     let mut moves = 0;
     let run = RunOptions {
@@ -52,6 +52,7 @@ fn run(options: Run) -> Result<Exit, Failure> {
         arguments: options.command,
         isa,
         hop,
+        events,
         patience: options.patience,
         kill_destination: options.kill_destination,
         signals: signals_to_hand_on(),
@@ -59,7 +60,7 @@ fn run(options: Run) -> Result<Exit, Failure> {
     let result = maize_node::run(&run, &mut |event| {
         if let Event::Moved(migration) = event {
             moves += 1;
-            status.show(migration.to, moves);
+            status.show(&migration.to, moves);
         }
     });
     drop(status);
@@ -69,8 +70,23 @@ fn run(options: Run) -> Result<Exit, Failure> {
     Ok(report.exit)
 }
 
+/// Moves by time, or at counted events.
+fn plans(options: &Run, start: Isa) -> (Option<HopPlan>, Option<EventPlan>) {
+    let moves = if let Some(list) = &options.moves {
+        EventMoves::Listed(list.clone())
+    } else if let Some(mean) = options.mean {
+        let mut isas = options.hop.clone();
+        isas.extend((!isas.contains(&start)).then_some(start));
+        EventMoves::Drawn(Draw { isas, seed: options.seed.unwrap_or(0), mean: mean.into(), limit: options.limit })
+    } else {
+        let plan = HopPlan { isas: options.hop.clone(), every: options.every, seed: options.seed };
+        return ((!options.hop.is_empty()).then_some(plan), None);
+    };
+    (None, Some(EventPlan { moves, passes: options.passes }))
+}
+
 /// A name without a slash is a file here, or else one on the path, as in a shell.
-fn find(program: &Path) -> Result<PathBuf, Failure> {
+pub fn find(program: &Path) -> Result<PathBuf, Failure> {
     if program.components().count() > 1 || program.is_absolute() {
         return check(program.to_owned());
     }
@@ -102,7 +118,8 @@ fn start(options: &Run) -> Result<Isa, Failure> {
     }
 }
 
-fn create(path: &Path) -> Result<File, Failure> {
+/// Makes a file for a report.
+pub fn create(path: &Path) -> Result<File, Failure> {
     File::create(path).map_err(|error| (CANNOT_RUN, CommandError::write(path)(error).to_string()))
 }
 

@@ -8,12 +8,6 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-/// `maize c++`, for now.
-pub fn cxx() -> i32 {
-    terminal::error(&"C++ is not supported yet; Maize compiles C (`maize cc`) and assembly");
-    1
-}
-
 /// Becomes one of LLVM's tools; returns an exit status if that cannot be.
 pub fn execute(tool: &str, arguments: &[OsString]) -> i32 {
     let (programs, others): (Vec<&OsString>, Vec<&OsString>) =

@@ -5,6 +5,7 @@
 //! ([`maize_abi::control`] is the language spoken with it).
 
 mod error;
+mod events;
 mod host;
 mod kernel;
 mod plan;
@@ -15,6 +16,7 @@ mod serve;
 mod supervisor;
 
 pub use error::RunError;
+pub use events::{Draw, EventMoves, EventPlan, Move, MoveList, MoveListError};
 pub use plan::HopPlan;
-pub use report::{Child, Exit, Migration, Report, Stay};
+pub use report::{Activation, Child, Exit, Migration, Place, Report, Stay};
 pub use supervisor::{Event, RunOptions, run};

@@ -4,11 +4,12 @@
 //! destination fails, the process runs on at its source.
 
 use crate::error::RunError;
+use crate::events::Counted;
 use crate::host::{Host, Launchers, socket_pair};
 use crate::kernel::Ended;
 use crate::plan::Tour;
 use crate::processes::Change;
-use crate::report::{Migration, Stay};
+use crate::report::{Migration, Place, Stay};
 use crate::supervisor::{Event, RunOptions};
 use maize_abi::control::{Kind, Message};
 use maize_abi::processes::SignalInformation;
@@ -47,6 +48,8 @@ struct Request {
     at: Duration,
     /// The same on the clock that hosts read, ns.
     at_ns: u64,
+    /// Where in the program, if events are counted.
+    place: Option<Place>,
     overdue_reported: bool,
     /// What the source has said when it left.
     departed: Option<Message>,
@@ -56,6 +59,19 @@ struct Request {
     dead: bool,
     /// The source has ended.
     source_gone: bool,
+}
+
+impl Request {
+    /// The report of a move that did not happen.
+    fn stay(&self, source: &Host, destination: &Host, reason: String) -> Stay {
+        Stay {
+            on: source.isa.name().to_owned(),
+            to: destination.isa.name().to_owned(),
+            at_us: micros(self.at),
+            reason,
+            place: self.place.clone(),
+        }
+    }
 }
 
 /// Something that a process's hosts may do.
@@ -75,14 +91,29 @@ pub(crate) enum Execution {
     Native,
 }
 
+/// Where a process moves, and when.
+pub(crate) enum Moves {
+    /// At times.
+    Timed(Tour),
+    /// At counted events.
+    Counted(Counted),
+}
+
+/// The moves that a process has made and has not made, and how many events it counted.
+pub(crate) struct History {
+    pub(crate) migrations: Vec<Migration>,
+    pub(crate) stays: Vec<Stay>,
+    pub(crate) events: Option<u64>,
+}
+
 /// One process.
 pub(crate) struct Program {
     pub(crate) launchers: Rc<Launchers>,
     pub(crate) current: Host,
     next: Option<Destination>,
-    tour: Option<Tour>,
-    /// When the host of the next move is to be started, and when the move is due, from the start of the run.
-    start_at: Duration,
+    moves: Option<Moves>,
+    /// When the host of the next move is to be started, if there is to be one, and when the move is due, from the start of the run.
+    start_at: Option<Duration>,
     deadline: Duration,
     /// Signals that have come back from a source that the process has left. They are older than those held.
     returned: Vec<SignalInformation>,
@@ -99,21 +130,20 @@ pub(crate) struct Program {
     pub(crate) changes: Vec<Change>,
     /// Processor time used in the hosts that it has left: user and system, microseconds.
     times: [u64; 2],
-    pub(crate) migrations: Vec<Migration>,
-    pub(crate) stays: Vec<Stay>,
+    history: History,
 }
 
 /// How long a process has to live before a host is started for its first move.
 const SETTLING: Duration = Duration::from_millis(5);
 
 impl Program {
-    pub(crate) fn new(launchers: Rc<Launchers>, current: Host, tour: Option<Tour>, now: Duration) -> Program {
+    pub(crate) fn new(launchers: Rc<Launchers>, current: Host, moves: Option<Moves>, now: Duration) -> Program {
         let mut program = Program {
             launchers,
             current,
             next: None,
-            tour,
-            start_at: Duration::ZERO,
+            moves,
+            start_at: None,
             deadline: Duration::ZERO,
             returned: Vec::new(),
             held: Vec::new(),
@@ -123,31 +153,34 @@ impl Program {
             stopped: false,
             changes: Vec::new(),
             times: [0; 2],
-            migrations: Vec::new(),
-            stays: Vec::new(),
+            history: History { migrations: Vec::new(), stays: Vec::new(), events: None },
         };
         program.schedule(now);
-        program.start_at = now + SETTLING;
+        if let Some(Moves::Timed(_)) = program.moves {
+            program.start_at = Some(now + SETTLING);
+        }
         program
     }
 
     fn schedule(&mut self, now: Duration) {
-        if let Some(tour) = &mut self.tour {
-            self.start_at = now;
+        self.start_at = self.moves.is_some().then_some(now);
+        if let Some(Moves::Timed(tour)) = &mut self.moves {
             self.deadline = now + tour.interval();
         }
     }
 
-    /// The process executes another program now.
+    /// The process executes another program now. Its events are not counted.
     pub(crate) fn executed(&mut self, launchers: Rc<Launchers>, now: Duration) {
         self.launchers = launchers;
         self.drop_destination();
+        self.moves.take_if(|moves| matches!(moves, Moves::Counted(_)));
         self.schedule(now);
     }
 
     /// The process will not move any more.
     fn settle(&mut self) {
-        self.tour = None;
+        self.moves = None;
+        self.start_at = None;
         self.drop_destination();
     }
 
@@ -192,8 +225,10 @@ impl Program {
     /// When there is something to do even if nothing happens.
     pub(crate) fn due(&self, options: &RunOptions) -> Option<Duration> {
         match &self.next {
-            None if self.tour.is_some() => Some(self.start_at),
-            Some(Destination { phase: Phase::Ready, .. }) if self.may_be_asked() => Some(self.deadline),
+            None => self.start_at,
+            Some(Destination { phase: Phase::Ready, .. }) if self.may_be_asked() && self.is_timed() => {
+                Some(self.deadline)
+            }
             Some(Destination { phase: Phase::Asked(request), .. }) if !request.overdue_reported => {
                 Some(request.at + options.patience)
             }
@@ -203,6 +238,18 @@ impl Program {
 
     fn may_be_asked(&self) -> bool {
         self.forking.is_none() && self.executing.is_none()
+    }
+
+    fn is_timed(&self) -> bool {
+        matches!(self.moves, Some(Moves::Timed(_)))
+    }
+
+    fn is_due(&self, now: Duration) -> bool {
+        match &self.moves {
+            Some(Moves::Timed(_)) => now >= self.deadline,
+            Some(Moves::Counted(counted)) => counted.is_reached(),
+            None => false,
+        }
     }
 
     /// Does what is due.
@@ -215,11 +262,20 @@ impl Program {
 
     /// Starts the host of the next move ahead of time.
     fn start_destination(&mut self, common: &Common<'_>) -> Result<(), RunError> {
-        if self.next.is_some() || self.executing.is_some() || common.started.elapsed() < self.start_at {
+        let is_due = self.start_at.is_some_and(|start_at| common.started.elapsed() >= start_at);
+        if self.next.is_some() || self.executing.is_some() || !is_due {
             return Ok(());
         }
-        let Some(tour) = &mut self.tour else { return Ok(()) };
-        let launcher = self.launchers.of(tour.next())?;
+        let isa = match &mut self.moves {
+            Some(Moves::Timed(tour)) => Some(tour.next()),
+            Some(Moves::Counted(counted)) => counted.next(),
+            None => None,
+        };
+        let Some(isa) = isa else {
+            self.start_at = None;
+            return Ok(());
+        };
+        let launcher = self.launchers.of(isa)?;
         let host = Host::start(launcher, &Message::new(Kind::Receive, [0; 8]))?;
         self.next = Some(Destination { host, phase: Phase::Starting });
         Ok(())
@@ -227,7 +283,7 @@ impl Program {
 
     fn ask_when_due(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
         let now = common.started.elapsed();
-        if now < self.deadline || !self.may_be_asked() {
+        if !self.is_due(now) || !self.may_be_asked() {
             return Ok(());
         }
         let Some(next) = self.next.as_mut().filter(|next| matches!(next.phase, Phase::Ready)) else { return Ok(()) };
@@ -240,12 +296,22 @@ impl Program {
         }
         let (theirs, ours) = socket_pair()?;
         next.host.send(&Message::new(Kind::Accept, [0; 8]), Some(theirs.as_fd()))?;
+        let mut order = Message::new(Kind::Move, [0; 8]);
+        let mut place = None;
+        if let Some(Moves::Counted(counted)) = &mut self.moves {
+            order.values[0] = counted.next_event();
+            place = Some(counted.take_place());
+        }
         // The process may just have ended; its pidfd will tell.
-        let _ = self.current.send(&Message::new(Kind::Move, [0; 8]), Some(ours.as_fd()));
-        self.current.draw_attention();
+        let _ = self.current.send(&order, Some(ours.as_fd()));
+        if place.is_none() {
+            // After the message: a source that finds none goes on.
+            self.current.draw_attention();
+        }
         next.phase = Phase::Asked(Box::new(Request {
             at: now,
             at_ns,
+            place,
             overdue_reported: false,
             departed: None,
             arrived: None,
@@ -268,13 +334,17 @@ impl Program {
         request.overdue_reported = true;
         let reason =
             format!("no migration point reached within {} ms; still waiting", common.options.patience.as_millis());
-        let stay = Stay { on: self.current.isa.name(), to: host.isa.name(), at_us: micros(request.at), reason };
+        let stay = request.stay(&self.current, host, reason);
         (common.observe)(Event::Stayed(&stay));
-        self.stays.push(stay);
+        self.history.stays.push(stay);
     }
 
     /// The source has said something about a move. Questions are not for here.
     pub(crate) fn hear_source(&mut self, message: &Message, common: &mut Common<'_>) -> Result<(), RunError> {
+        if let Some(Moves::Counted(counted)) = &mut self.moves {
+            counted.hear(message);
+            self.history.events = counted.passed();
+        }
         if message.kind() == Some(Kind::Departed) {
             self.look_for_stop();
         }
@@ -289,14 +359,9 @@ impl Program {
                 self.complete(common)?;
             }
             (Some(Kind::Stayed), Some(Destination { host, phase: Phase::Asked(request) })) => {
-                let stay = Stay {
-                    on: self.current.isa.name(),
-                    to: host.isa.name(),
-                    at_us: micros(request.at),
-                    reason: message.text().to_owned(),
-                };
+                let stay = request.stay(&self.current, host, message.text().to_owned());
                 (common.observe)(Event::Stayed(&stay));
-                self.stays.push(stay);
+                self.history.stays.push(stay);
                 self.drop_destination();
                 self.schedule(common.started.elapsed());
             }
@@ -401,8 +466,8 @@ impl Program {
             let [frames, record_bytes, capture_ns, bytes_moved, suspended_at_ns, ..] = departed.values;
             let [resume_ns, pause_ns, ..] = arrived.values;
             let migration = Migration {
-                from: source.isa.name(),
-                to: self.current.isa.name(),
+                from: source.isa.name().to_owned(),
+                to: self.current.isa.name().to_owned(),
                 at_us: micros(request.at),
                 wait_us: suspended_at_ns.saturating_sub(request.at_ns) / 1000,
                 frames,
@@ -411,9 +476,10 @@ impl Program {
                 resume_us: resume_ns as f64 / 1000.0,
                 pause_us: pause_ns as f64 / 1000.0,
                 bytes_moved,
+                place: request.place,
             };
             (common.observe)(Event::Moved(&migration));
-            self.migrations.push(migration);
+            self.history.migrations.push(migration);
         }
         if self.waits {
             self.current.draw_attention();
@@ -465,18 +531,18 @@ impl Program {
     }
 
     /// The node ends before the process does.
-    pub(crate) fn leave(mut self) -> (Vec<Migration>, Vec<Stay>) {
+    pub(crate) fn leave(mut self) -> History {
         self.drop_destination();
-        (self.migrations, self.stays)
+        self.history
     }
 
     /// The process has ended.
-    pub(crate) fn end(mut self) -> Result<(Ended, Vec<Migration>, Vec<Stay>), RunError> {
+    pub(crate) fn end(mut self) -> Result<(Ended, History), RunError> {
         self.drop_destination();
         let ended = self.current.wait()?;
         self.add(ended.times);
         let ended = Ended { times: self.times, ..ended };
-        Ok((ended, self.migrations, self.stays))
+        Ok((ended, self.history))
     }
 }
 

@@ -1,13 +1,13 @@
 //! The record of a run, as JSON for other programs.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Version of the report's format.
 pub const VERSION: u32 = 1;
 
 /// What happened in a run.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
     /// [`VERSION`].
     pub version: u32,
@@ -16,7 +16,7 @@ pub struct Report {
     /// How it ended.
     pub exit: Exit,
     /// The ISA it started on.
-    pub started_on: &'static str,
+    pub started_on: String,
     /// Wall-clock time of the run, microseconds.
     pub elapsed_us: u64,
     /// Every move, in order.
@@ -25,17 +25,20 @@ pub struct Report {
     pub stays: Vec<Stay>,
     /// The processes that the program has forked, and theirs, in the order in which they began.
     pub children: Vec<Child>,
+    /// How many events there were in all, if they were counted to the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<u64>,
 }
 
 /// A process that the program, or a child of it, has forked.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Child {
     /// Its process id, as programs see it.
     pub id: u32,
     /// That of its parent.
     pub parent: u32,
     /// The ISA it began on.
-    pub started_on: &'static str,
+    pub started_on: String,
     /// Its moves, in order.
     pub migrations: Vec<Migration>,
     /// Moves that were asked for and did not happen.
@@ -43,7 +46,7 @@ pub struct Child {
 }
 
 /// How a program ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
     /// With this status.
@@ -53,12 +56,12 @@ pub enum Exit {
 }
 
 /// One move.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Migration {
     /// ISA of the source.
-    pub from: &'static str,
+    pub from: String,
     /// ISA of the destination.
-    pub to: &'static str,
+    pub to: String,
     /// When it was asked for, microseconds after the start.
     pub at_us: u64,
     /// Time from the request until the program reached a migration point, microseconds.
@@ -75,17 +78,44 @@ pub struct Migration {
     pub pause_us: f64,
     /// Bytes of memory copied.
     pub bytes_moved: u64,
+    /// Where in the program, if events were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
 }
 
 /// A move that did not happen.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stay {
     /// ISA of the source, where the program ran on.
-    pub on: &'static str,
+    pub on: String,
     /// ISA of the intended destination.
-    pub to: &'static str,
+    pub to: String,
     /// When it was asked for, microseconds after the start.
     pub at_us: u64,
     /// Why it did not happen.
     pub reason: String,
+    /// Where in the program, if events were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+}
+
+/// A place in the program's run, the same on every ISA.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Number of the event.
+    pub event: u64,
+    /// The system call about to be made (number on x86-64); none at a migration point.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_call: Option<u64>,
+    /// The activations that move, the innermost first. Of a move that was drawn, the innermost alone.
+    pub activations: Vec<Activation>,
+}
+
+/// A suspended activation of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Activation {
+    /// Address of the function's resume clone.
+    pub resume: u32,
+    /// Number of the call in the function.
+    pub site: u32,
 }

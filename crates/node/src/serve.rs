@@ -141,7 +141,7 @@ impl Supervisor<'_> {
         let pid = host.pid().as_raw_nonzero().get().unsigned_abs();
         // The kernel gives ids of ended host processes again, but programs may still know processes by them.
         let id = std::iter::once(pid).chain(OWN_IDS..).find(|&id| !self.table.exists(id)).unwrap_or(pid);
-        let _ = host.send(&Message::new(Kind::Run, [SERVED, id.into(), 0, 0, 0, 0, 0, 0]), None);
+        let _ = host.send(&Message::new(Kind::Run, [0, 0, 0, SERVED, id.into(), 0, 0, 0]), None);
         self.begin_child(parent, id, host);
         Ok(id.into())
     }

@@ -2,11 +2,12 @@
 //! due ([`Program`]). While there is a plan of moves, the node keeps the table of processes, too (docs/processes.md).
 
 use crate::error::RunError;
+use crate::events::{Counted, EventPlan};
 use crate::host::{Host, Launchers, is_native};
 use crate::kernel::Ended;
 use crate::plan::{HopPlan, Tour};
 use crate::processes::{Change, Id, Notice, Table};
-use crate::program::{Common, Happening, Program, micros};
+use crate::program::{Common, Happening, History, Moves, Program, micros};
 use crate::report::{self, Child, Exit, Migration, Report, Stay};
 use crate::serve::Served;
 use maize_abi::Isa;
@@ -33,6 +34,8 @@ pub struct RunOptions {
     pub isa: Isa,
     /// Where to move, and when.
     pub hop: Option<HopPlan>,
+    /// At which counted events to move; instead of `hop`. Processes that are forked are not counted.
+    pub events: Option<EventPlan>,
     /// How long a program may take to reach a migration point before the report says so.
     pub patience: Duration,
     /// Kill the destination of every move with this number (from 1) while the move is under way, to show that nothing is lost.
@@ -56,16 +59,20 @@ pub enum Event<'a> {
 /// [`RunError`], if the program could not be started or its host was lost without an exit status.
 pub fn run(options: &RunOptions, observe: &mut dyn FnMut(Event<'_>)) -> Result<Report, RunError> {
     let hop_isas = options.hop.iter().flat_map(|plan| plan.isas.iter().copied());
-    let isas: Vec<Isa> = std::iter::once(options.isa).chain(hop_isas).collect();
+    let event_isas = options.events.iter().flat_map(EventPlan::isas);
+    let isas: Vec<Isa> = std::iter::once(options.isa).chain(hop_isas).chain(event_isas).collect();
     let launchers = Rc::new(Launchers::new(&options.program, &isas, &options.arguments)?);
     // Without moves and emulators the kernel's table does, and is faster.
-    let is_served = options.hop.is_some() || !is_native(options.isa);
+    let is_served = options.hop.is_some() || options.events.is_some() || !is_native(options.isa);
     if is_served {
         // Processes whose parents have left their hosts are this one's children.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(RunError::system("adopting processes"))?;
     }
-    let mut first = Message::new(Kind::Run, [if is_served { SERVED } else { 0 }, 0, 0, 0, 0, 0, 0, 0]);
+    let mut counted = options.events.as_ref().map(|plan| Counted::new(plan, options.isa));
+    let [counts, next, passes] = counted.as_mut().map_or([0; 3], Counted::request);
+    let served = if is_served { SERVED } else { 0 };
+    let mut first = Message::new(Kind::Run, [counts, next, passes, served, 0, 0, 0, 0]);
     first.text = launchers.described();
     let host = Host::start(launchers.of(options.isa)?, &first)?;
     release_standard_streams()?;
@@ -79,17 +86,18 @@ pub fn run(options: &RunOptions, observe: &mut dyn FnMut(Event<'_>)) -> Result<R
         begun: 0,
         children: Vec::new(),
     };
-    supervisor.begin(main, launchers, host);
-    let (exit, migrations, stays) = supervisor.supervise()?;
+    supervisor.begin(main, launchers, host, counted);
+    let (exit, History { migrations, stays, events }) = supervisor.supervise()?;
     Ok(Report {
         version: report::VERSION,
         program: options.program.clone(),
         exit,
-        started_on: options.isa.name(),
+        started_on: options.isa.name().to_owned(),
         elapsed_us: micros(supervisor.common.started.elapsed()),
         migrations,
         stays,
         children: supervisor.children,
+        events,
     })
 }
 
@@ -101,9 +109,6 @@ fn release_standard_streams() -> Result<(), RunError> {
     rustix::stdio::dup2_stdin(&null).map_err(RunError::system("releasing standard input"))?;
     rustix::stdio::dup2_stdout(&null).map_err(RunError::system("releasing standard output"))
 }
-
-/// How the run ended, and what moves the first process made and did not make.
-type End = (Exit, Vec<Migration>, Vec<Stay>);
 
 enum Heard {
     Of(Id, Happening),
@@ -124,29 +129,30 @@ pub(crate) struct Supervisor<'a> {
 }
 
 impl Supervisor<'_> {
-    fn begin(&mut self, id: Id, launchers: Rc<Launchers>, host: Host) {
+    fn begin(&mut self, id: Id, launchers: Rc<Launchers>, host: Host, counted: Option<Counted>) {
         let kernel_id = |id: rustix::process::Pid| id.as_raw_nonzero().get().unsigned_abs();
         let session = rustix::process::getsid(None).map_or(id, kernel_id);
         self.table.begin(id, std::process::id(), kernel_id(rustix::process::getpgrp()), session);
-        self.watch(id, launchers, host);
+        self.watch(id, launchers, host, counted);
     }
 
     /// A process has been forked.
     pub(crate) fn begin_child(&mut self, parent: Id, id: Id, host: Host) {
         let Some(launchers) = self.programs.get(&parent).map(|program| Rc::clone(&program.launchers)) else { return };
         self.table.fork(parent, id);
-        self.children.push(Child { id, parent, started_on: host.isa.name(), ..Child::default() });
-        self.watch(id, launchers, host);
+        self.children.push(Child { id, parent, started_on: host.isa.name().to_owned(), ..Child::default() });
+        self.watch(id, launchers, host, None);
     }
 
-    fn watch(&mut self, id: Id, launchers: Rc<Launchers>, host: Host) {
+    fn watch(&mut self, id: Id, launchers: Rc<Launchers>, host: Host, counted: Option<Counted>) {
         let tour = self.common.options.hop.clone().map(|plan| Tour::new(plan, self.begun, host.isa));
         self.begun += 1;
-        let program = Program::new(launchers, host, tour, self.common.started.elapsed());
+        let moves = counted.map(Moves::Counted).or(tour.map(Moves::Timed));
+        let program = Program::new(launchers, host, moves, self.common.started.elapsed());
         self.programs.insert(id, program);
     }
 
-    fn supervise(&mut self) -> Result<End, RunError> {
+    fn supervise(&mut self) -> Result<(Exit, History), RunError> {
         loop {
             // One at a time: each may replace the hosts that the others were about.
             match self.wait()? {
@@ -246,13 +252,13 @@ impl Supervisor<'_> {
     }
 
     /// A process has ended. If it was the first, so has the run.
-    fn ended(&mut self, id: Id) -> Result<Option<End>, RunError> {
+    fn ended(&mut self, id: Id) -> Result<Option<(Exit, History)>, RunError> {
         let Some(program) = self.programs.get_mut(&id) else { return Ok(None) };
         if !program.source_ended(&mut self.common)? {
             return Ok(None);
         }
         let Some(program) = self.programs.remove(&id) else { return Ok(None) };
-        let (Ended { status, times }, migrations, stays) = program.end()?;
+        let (Ended { status, times }, history) = program.end()?;
         for (child, signal) in self.table.told_of_end(id) {
             if let Some(child) = self.programs.get_mut(&child) {
                 child.deliver(SignalInformation { signal, code: 0, sender: id.into(), value: 0 });
@@ -263,20 +269,19 @@ impl Supervisor<'_> {
         if id == self.main {
             let others = std::mem::take(&mut self.programs);
             for (id, program) in others {
-                let (migrations, stays) = program.leave();
-                self.record(id, migrations, stays);
+                self.record(id, program.leave());
             }
             let exit = if status & 0x7f == 0 { Exit::Status(status >> 8 & 0xff) } else { Exit::Signal(status & 0x7f) };
-            return Ok(Some((exit, migrations, stays)));
+            return Ok(Some((exit, history)));
         }
-        self.record(id, migrations, stays);
+        self.record(id, history);
         Ok(None)
     }
 
-    fn record(&mut self, id: Id, migrations: Vec<Migration>, stays: Vec<Stay>) {
+    fn record(&mut self, id: Id, history: History) {
         // Ids come again; the last of this one is meant.
         if let Some(child) = self.children.iter_mut().rfind(|child| child.id == id) {
-            (child.migrations, child.stays) = (migrations, stays);
+            (child.migrations, child.stays) = (history.migrations, history.stays);
         }
     }
 

@@ -11,6 +11,7 @@ fn main() {
         isas: maize_abi::Isa::ALL.to_vec(),
         instrument: true,
         non_migrating: Default::default(),
+        fault: None,
     };
     let text = match arguments.get(3) {
         Some(isa) => compile_to_assembly(&source, &options, maize_abi::Isa::from_name(isa).unwrap()),

@@ -1,4 +1,4 @@
-//! Pass 12: addresses at the same constant distance from the same value are one value, and so are phis of nothing but one value.
+//! Pass 14: addresses at the same constant distance from the same value are one value, and so are phis of nothing but one value.
 //!
 //! Optimisation leaves `&s->field` computed once on each of several ways, and then phis of phis of what is all the same. Back ends coalesce them
 //! cheaply, but at a call at which a program can be suspended each is a value to keep and to record (24 of them in bzip2's

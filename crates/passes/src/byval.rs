@@ -1,4 +1,4 @@
-//! Pass 3: aggregates passed by value in memory become explicit copies.
+//! Pass 5: aggregates passed by value in memory become explicit copies.
 //!
 //! `byval` makes the back end copy an argument into the machine stack, whose addresses are not
 //! portable. Here the caller copies into a local of its own (which the shadow-stack pass then moves)

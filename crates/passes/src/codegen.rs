@@ -72,6 +72,10 @@ fn retarget(module: Module, isa: Isa, target: &Target) -> Result<(), String> {
     module.set_triple(target.triple);
     // While tables of labels have contents.
     computed_goto::lower_dispatches(module);
+    // Where the C API leaves `UseInitArray` off, back ends write these backwards; the linker script makes one list of either kind.
+    for name in ["llvm.global_ctors", "llvm.global_dtors"] {
+        module.reverse_list(name);
+    }
     if isa != Isa::X86_64 {
         detach_data(module)?;
     }

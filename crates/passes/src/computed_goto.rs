@@ -1,4 +1,4 @@
-//! Pass 7: computed goto becomes a switch over label numbers, and its targets migration points.
+//! Pass 9: computed goto becomes a switch over label numbers, and its targets migration points.
 //!
 //! The address of a label is code, which differs between ISAs, yet programs keep it in tables. Here
 //! each label of a function whose address is taken gets a number, `blockaddress` becomes that number as a pointer, and

@@ -1,4 +1,4 @@
-//! Pass 9: what landing pads and resumptions leave to each back end becomes portable.
+//! Pass 11: what landing pads and resumptions leave to each back end becomes portable.
 //!
 //! Exceptions stay those of the Itanium C++ ABI; the runtime unwinds by the site table. But a program may move between a landing pad and
 //! what it does with the selector found there, which is a number that each back end gives to types as it likes. Here
@@ -11,7 +11,8 @@
 //! ```
 
 use crate::error::PassError;
-use crate::ir::{Attribute, Builder, Function, IntPredicate, Module, Opcode, Place, Type, Value};
+use crate::ir::{Attribute, Block, Builder, Function, IntPredicate, Module, Opcode, Place, Type, Value};
+use std::collections::HashMap;
 
 /// What the Itanium ABI (level I, 1.3) calls at the end of a landing pad.
 const RESUME: &str = "_Unwind_Resume";
@@ -20,12 +21,13 @@ const TYPE_NUMBER: &str = "llvm.eh.typeid.for";
 /// The selector of a landing pad that is entered because of an exception specification (`throw()` lists).
 const BY_SPECIFICATION: u64 = u32::MAX as u64;
 
-/// Numbers types, and lowers `resume`.
+/// Separates landing pads, numbers types, and lowers `resume`.
 ///
 /// # Errors
 /// None today; the signature is that of every pass.
 pub fn run(module: Module) -> Result<(), PassError> {
     for function in module.definitions().into_iter().filter(|function| function.personality().is_some()) {
+        separate_pads(function);
         let mut types = Types::default();
         for instruction in function.instructions() {
             if instruction.intrinsic_name().is_some_and(|name| name.starts_with(TYPE_NUMBER)) {
@@ -43,6 +45,45 @@ pub fn run(module: Module) -> Result<(), PassError> {
         }
     }
     Ok(())
+}
+
+/// Gives each invoke a landing pad of its own, from which control goes on to what was the shared one's block. Of what phis in a shared pad
+/// choose, LLVM's register allocator may put the copies after a call that has words to write down: on the way on only.
+fn separate_pads(function: Function) {
+    let mut invokes: HashMap<Block, Vec<Value>> = HashMap::new();
+    for invoke in function.instructions().into_iter().filter(|instruction| instruction.is(Opcode::LLVMInvoke)) {
+        invokes.entry(invoke.successors()[1]).or_default().push(invoke);
+    }
+    for pad in landing_pads(function) {
+        let joined = pad.block();
+        let Some(invokes) = invokes.get(&joined) else { continue };
+        let phis = joined.phis();
+        let builder = Builder::before(pad);
+        let found = builder.phi(pad.ty());
+        let mut own_pads: HashMap<Block, Block> = HashMap::new();
+        for &invoke in invokes {
+            let own = joined.insert_block_before("");
+            let copy = pad.duplicate();
+            builder.position_at_end(own);
+            builder.insert(copy);
+            builder.branch(joined);
+            invoke.set_successor(1, own);
+            found.add_incoming(copy, own);
+            own_pads.insert(invoke.block(), own);
+        }
+        for phi in phis {
+            // A phi's incoming blocks cannot be changed through the C API.
+            builder.position_before(phi);
+            let new = builder.phi(phi.ty());
+            for (value, predecessor) in phi.incoming() {
+                new.add_incoming(value, own_pads.get(&predecessor).copied().unwrap_or(predecessor));
+            }
+            phi.replace_all_uses_with(new);
+            phi.erase();
+        }
+        pad.replace_all_uses_with(found);
+        pad.erase();
+    }
 }
 
 /// The landing pads of a function.

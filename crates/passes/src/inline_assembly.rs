@@ -1,7 +1,7 @@
-//! Pass 1: refuses what exists on one ISA only.
+//! Pass 3: refuses what exists on one ISA only.
 //!
-//! Empty inline assembly is a compiler barrier and stays, without the clobbers of x86 flags that
-//! clang adds. `llvm.x86.sse2.pause` is a hint and goes. Everything else is an error that says where.
+//! Empty inline assembly is a compiler barrier and stays, without the clobbers of x86 flags that compilers add and without comments.
+//! Everything else is an error that says where.
 
 use crate::error::PassError;
 use crate::ir::{Module, Value};
@@ -23,14 +23,11 @@ pub fn run(module: Module) -> Result<(), PassError> {
             if instruction.callee().is_inline_assembly() {
                 make_portable(module, instruction)?;
             } else if let Some(name) = instruction.intrinsic_name().filter(|name| name.starts_with("llvm.x86.")) {
-                if name != "llvm.x86.sse2.pause" {
-                    return Err(PassError::IsaIntrinsic {
-                        function: function.name(),
-                        intrinsic: name,
-                        location: instruction.source_location(),
-                    });
-                }
-                instruction.erase();
+                return Err(PassError::IsaIntrinsic {
+                    function: function.name(),
+                    intrinsic: name,
+                    location: instruction.source_location(),
+                });
             }
         }
     }
@@ -41,17 +38,23 @@ fn make_portable(module: Module, call: Value) -> Result<(), PassError> {
     let assembly = call.callee();
     let (template, constraints) = assembly.inline_assembly_text();
     let kept: Vec<&str> = constraints.split(',').filter(|constraint| !is_x86_flag_clobber(constraint)).collect();
-    if !template.trim().is_empty() || !kept.iter().all(|constraint| is_portable(constraint)) {
+    if !is_comment(template.trim()) || !kept.iter().all(|constraint| is_portable(constraint)) {
         return Err(PassError::InlineAssembly {
             function: call.block().function().name(),
             template: template.trim().to_owned(),
             location: call.source_location(),
         });
     }
-    let replacement = module.inline_assembly_like(assembly, &template, &kept.join(","));
+    let replacement = module.empty_assembly_like(assembly, &kept.join(","));
     let callee_index = call.operands().len() as u32 - 1;
     call.set_operand(callee_index, replacement);
     Ok(())
+}
+
+/// Whether there is no code, and at most one comment: Rust programs name a value in it to keep the compiler from knowing it.
+fn is_comment(template: &str) -> bool {
+    let comment = template.strip_prefix("/*").and_then(|rest| rest.strip_suffix("*/"));
+    template.is_empty() || comment.is_some_and(|text| !text.contains("*/"))
 }
 
 fn is_x86_flag_clobber(constraint: &str) -> bool {

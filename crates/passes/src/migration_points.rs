@@ -1,4 +1,4 @@
-//! Pass 10: migration points, where a running thread looks whether it should move.
+//! Pass 12: migration points, where a running thread looks whether it should move.
 //!
 //! Points stand at the header of every loop that is not provably short and has no computed goto in its way, and before calls by
 //! which functions call themselves, directly or through others of the module.

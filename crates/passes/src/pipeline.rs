@@ -2,12 +2,13 @@
 
 use crate::codegen::{self, Output};
 use crate::error::PassError;
+use crate::fault::Fault;
 use crate::ir::{Function, Linkage, Module, Place, Value};
 use crate::migrating::Migrating;
 use crate::shadow_stack::ShadowFrame;
 use crate::{
     addresses, byval, computed_goto, exceptions, inline_assembly, migration_points, rematerialize, results,
-    resume_clones, setjmp, shadow_stack, sites, thread_locals, unique_names, variadics,
+    resume_clones, setjmp, shadow_stack, sites, thread_locals, unique_names, variadics, x86_extensions, x86_intrinsics,
 };
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
@@ -31,6 +32,8 @@ pub struct CompileOptions {
     /// Functions of other units that never reach a migration point, such as `memcpy`; if this unit
     /// defines them (the libc does), they get no migration points.
     pub non_migrating: HashSet<String>,
+    /// A deliberate defect, for tests of tests.
+    pub fault: Option<Fault>,
 }
 
 /// Compiles a module of the portable ABI, given as bitcode, to one ELF object per ISA, in the order of `options.isas`.
@@ -119,6 +122,8 @@ fn unit_suffix(source: &[u8], unit_name: &str) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // each is documented in the file of its name
 pub enum Pass {
+    X86Extensions,
+    X86Intrinsics,
     InlineAssembly,
     // Before byval, which must not see the aggregates that variadics lays out.
     Variadics,
@@ -142,7 +147,9 @@ pub enum Pass {
 
 impl Pass {
     /// Every pass in order.
-    pub const ALL: [Pass; 16] = [
+    pub const ALL: [Pass; 18] = [
+        Pass::X86Extensions,
+        Pass::X86Intrinsics,
         Pass::InlineAssembly,
         Pass::Variadics,
         Pass::Byval,
@@ -164,6 +171,8 @@ impl Pass {
     /// The name of the pass's file.
     pub const fn name(self) -> &'static str {
         match self {
+            Pass::X86Extensions => "x86_extensions",
+            Pass::X86Intrinsics => "x86_intrinsics",
             Pass::InlineAssembly => "inline_assembly",
             Pass::Variadics => "variadics",
             Pass::Byval => "byval",
@@ -198,6 +207,8 @@ impl Pipeline<'_> {
     fn run(&mut self, pass: Pass) -> Result<(), PassError> {
         let module = self.module;
         match pass {
+            Pass::X86Extensions => x86_extensions::run(module),
+            Pass::X86Intrinsics => x86_intrinsics::run(module),
             Pass::InlineAssembly => inline_assembly::run(module),
             Pass::Variadics => variadics::run(module),
             Pass::Byval => byval::run(module),
@@ -249,7 +260,8 @@ impl Pipeline<'_> {
 
     fn make_clone(&mut self, function: Function) -> Result<(), PassError> {
         let Some(migrating) = &self.migrating else { return Ok(()) };
-        let sites = sites::run(self.module, migrating, function, self.frames.get_mut(&function))?;
+        let fault = self.options.fault.as_ref().filter(|fault| fault.concerns(function));
+        let sites = sites::run(self.module, migrating, function, self.frames.get_mut(&function), fault)?;
         if sites.is_empty() {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! Pass 13: cheap values are computed where they are used, if what they derive from is there.
+//! Pass 15: cheap values are computed where they are used, if what they derive from is there.
 //!
 //! Optimisation computes values early and hoists them out of loops; between there and their uses, a call may lie at which they would have
 //! to be kept and saved, although the values they derive from are live as well. Most are addresses, which

@@ -1,4 +1,4 @@
-//! Pass 4: results that do not fit two registers of every ISA are returned in memory.
+//! Pass 6: results that do not fit two registers of every ISA are returned in memory.
 //!
 //! A vector of four floats is one register on x86-64 and AArch64, and four on RISC-V, which returns them in memory that the back
 //! end provides; at a call that says where its live values are, LLVM 22 gets that wrong. Here the caller passes the address of

@@ -1,14 +1,18 @@
-//! Pass 15: the resume clone of each function that can be suspended.
+//! Pass 17: the resume clone of each function that can be suspended.
 //!
 //! `f.resume(record)` continues an activation of `f` from its record: it switches on the site, reloads the live
 //! values, runs the record of the inner activation in place of the original call, and goes on in a
 //! copy of `f`'s body.
+//!
+//! A call that must not leave a frame behind (`musttail`) is an ordinary one in the clone, whose type differs from that of the function.
+//! The clone can be suspended there, and has nothing left to do then but to hand over the result.
 //!
 //! The live values are first demoted to stack slots in the copy, so that entering it in the middle needs no SSA
 //! repair by hand; `mem2reg` then promotes them again.
 
 use crate::error::PassError;
 use crate::ir::{Block, Builder, Function, Module, Opcode, Place, Type, Value, clone_into};
+use crate::signature::describe_call;
 use crate::sites::{self, Site};
 use crate::words::{self, WORD};
 use maize_abi::record;
@@ -49,6 +53,13 @@ pub fn run(module: Module, function: Function, clone: Function, sites: &[Site]) 
     Builder::at_end(impossible).unreachable();
     let switch = builder.switch(number, impossible, sites.len() as u32);
     let body = CloneBody { module, clone, record, slots, blocks };
+    let tail_calls = function.instructions().into_iter().filter(|instruction| is_must_tail_call(*instruction));
+    // After the numbers of the sites that the function itself has.
+    let first = sites.iter().map(|site| (site.number & !record::OWNER_SITE) + 1).max().unwrap_or(0);
+    for (number, call) in (first..).zip(tail_calls) {
+        body.make_ordinary(copies[&call], number);
+        switch.add_case(int32.constant(u64::from(number)), body.hand_over(call.ty()));
+    }
     for site in sites {
         switch.add_case(int32.constant(u64::from(site.number)), body.resume_at(site));
     }
@@ -143,7 +154,39 @@ fn demote_phi_uses(original: Value, copy: Value, slots: &HashMap<Value, Value>) 
     }
 }
 
+fn is_must_tail_call(instruction: Value) -> bool {
+    instruction.is(Opcode::LLVMCall) && instruction.is_must_tail_call()
+}
+
 impl CloneBody {
+    /// Replaces a `musttail` call by one at which the clone can be suspended.
+    fn make_ordinary(&self, call: Value, number: u32) {
+        let builder = Builder::before(call);
+        let new = builder.call_with_words(call.called_type(), call.callee(), &call.arguments(), &[]);
+        describe_call(new, call, call.arguments().len(), 0);
+        sites::mark(self.module, new, number);
+        new.copy_debug_location(call);
+        call.replace_all_uses_with(new);
+        call.erase();
+    }
+
+    /// The block that goes on after such a call with a result of type `ty`: the inner activation takes this one's place.
+    fn hand_over(&self, ty: Type) -> Block {
+        let pointer = Type::pointer(self.module.context());
+        let target = self.clone.append_block("");
+        let builder = Builder::at_end(target);
+        let inner = builder.load(pointer, builder.offset_by(self.record, record::INNER as i64), 8);
+        let continuation = builder.load(pointer, builder.offset_by(inner, record::RESUME as i64), 8);
+        let call = builder.call(Type::function(ty, &[pointer]), continuation, &[inner]);
+        call.set_must_tail_call();
+        if ty.is_void() {
+            builder.return_void()
+        } else {
+            builder.return_value(call)
+        };
+        target
+    }
+
     /// The block that continues the activation from a record of `site`.
     fn resume_at(&self, site: &Site) -> Block {
         let CloneBody { module, clone, record, slots, blocks } = self;
@@ -171,7 +214,7 @@ impl CloneBody {
             let call = match site.call.successors()[..] {
                 [_, unwind] => {
                     let normal = clone.append_block("");
-                    let unwind = self.landing_pad(site, target, &builder, unwind);
+                    let unwind = self.landing_pad(unwind);
                     let call = builder.invoke_with_words(ty, continuation, &[inner], &words, [normal, unwind]);
                     builder.position_at_end(normal);
                     call
@@ -188,18 +231,60 @@ impl CloneBody {
         target
     }
 
-    /// The copy of a site's landing pad, which is now reached from `target` too.
-    fn landing_pad(&self, site: &Site, target: Block, builder: &Builder, unwind: Block) -> Block {
-        let copy = self.blocks[&unwind];
-        for (original, phi) in unwind.phis().into_iter().zip(copy.phis()) {
-            let incoming = original.incoming();
-            let Some(&(value, _)) = incoming.iter().find(|(_, block)| *block == site.call.block()) else { continue };
-            let value = match self.slots.get(&value) {
-                Some(&slot) => builder.load(value.ty(), slot, record::ALIGN),
-                None => value,
-            };
-            phi.add_incoming(value, target);
+    /// One more copy of a site's landing pad, for the resumption's own call. It joins the other at its end.
+    fn landing_pad(&self, unwind: Block) -> Block {
+        let pad = self.blocks[&unwind];
+        let own = self.clone.append_block("");
+        let builder = Builder::at_end(own);
+        let mut copies: HashMap<Value, Value> = HashMap::new();
+        let originals = pad.instructions();
+        for &instruction in &originals {
+            let copy = instruction.duplicate();
+            builder.insert(copy);
+            for (index, operand) in copy.operands().into_iter().enumerate() {
+                if let Some(&mapped) = copies.get(&operand) {
+                    copy.set_operand(index as u32, mapped);
+                }
+            }
+            copies.insert(instruction, copy);
         }
-        copy
+        for phi in pad.successors().into_iter().flat_map(Block::phis) {
+            if let Some((value, _)) = phi.incoming().into_iter().find(|(_, predecessor)| *predecessor == pad) {
+                phi.add_incoming(copies.get(&value).copied().unwrap_or(value), own);
+            }
+        }
+        for instruction in originals.into_iter().filter(|instruction| instruction.ty().is_storable()) {
+            self.join(instruction, copies[&instruction]);
+        }
+        own
+    }
+
+    /// Where a value that the pad has computed is used after both pads, it comes through a stack slot.
+    fn join(&self, value: Value, copy: Value) {
+        let home = value.block();
+        let users: Vec<Value> = value.users().into_iter().filter(|user| user.block() != home).collect();
+        let mut slot = None;
+        for user in users {
+            let incoming = if user.is(Opcode::LLVMPHI) { user.incoming() } else { Vec::new() };
+            for (index, operand) in user.operands().into_iter().enumerate().filter(|(_, operand)| *operand == value) {
+                let place = match incoming.get(index) {
+                    Some((_, predecessor)) if *predecessor == home => continue,
+                    Some((_, predecessor)) => predecessor.terminator().unwrap_or(user),
+                    None => user,
+                };
+                let slot = *slot.get_or_insert_with(|| self.slot_of_both(value, copy));
+                let load = Builder::before(place).load(operand.ty(), slot, record::ALIGN);
+                user.set_operand(index as u32, load);
+            }
+        }
+    }
+
+    fn slot_of_both(&self, value: Value, copy: Value) -> Value {
+        let first = self.clone.entry().first_instruction().unwrap_or(value);
+        let slot = Builder::before(first).alloca(value.ty(), record::ALIGN);
+        for value in [value, copy] {
+            Builder::before(value.next().unwrap_or(value)).store(value, slot, record::ALIGN);
+        }
+        slot
     }
 }

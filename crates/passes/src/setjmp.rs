@@ -1,4 +1,4 @@
-//! Pass 8: calls of `setjmp` and its variants become one marker that later passes understand.
+//! Pass 10: calls of `setjmp` and its variants become one marker that later passes understand.
 //!
 //! A `setjmp` is a site like any call: its record is written, inline, when it is called, and `longjmp`
 //! runs that record's resume clone in place of the frame. So `setjmp` returns once in the function proper, with 0,

@@ -1,4 +1,4 @@
-//! Pass 11: locals whose address is taken move to the shadow stack.
+//! Pass 13: locals whose address is taken move to the shadow stack.
 //!
 //! What is left of allocas after optimisation is memory the program can point to. In functions that
 //! can be suspended it is moved to a portable stack, as SafeStack does (Kuznetsov et al., OSDI 2014), so that the machine stack

@@ -1,4 +1,4 @@
-//! Pass 14: every call at which an activation can be suspended says where its live values are.
+//! Pass 16: every call at which an activation can be suspended says where its live values are.
 //!
 //! ```text
 //!   %r = call T @g(...)    =>    %r = call T @g(...) #site [ "deopt"(words of the values live after the call) ]
@@ -10,6 +10,7 @@
 
 use crate::control_flow::ControlFlow;
 use crate::error::PassError;
+use crate::fault::Fault;
 use crate::ir::{Attribute, Block, Builder, Function, Module, Place, Type, Value};
 use crate::liveness::Liveness;
 use crate::migrating::Migrating;
@@ -61,6 +62,7 @@ pub fn run(
     migrating: &Migrating<'_>,
     function: Function,
     mut frame: Option<&mut ShadowFrame>,
+    fault: Option<&Fault>,
 ) -> Result<Vec<Site>, PassError> {
     let owner = setjmp::is_used_in(module, function);
     let calls = migrating.sites(function);
@@ -88,7 +90,7 @@ pub fn run(
             let record = frame.as_deref_mut().map(|frame| (frame.base, frame.extend(size)));
             save_frame(module, call, number, &live, record)
         } else {
-            let (new, words) = renew(module, call, number, &live);
+            let (new, words) = renew(module, call, number, &live, fault);
             renewed.insert(call, new);
             Site { number, call: new, setjmp: None, next, live: Vec::new(), words }
         };
@@ -150,9 +152,12 @@ fn lay_out(module: Module, values: impl Iterator<Item = Value>) -> (Vec<(Value, 
 }
 
 /// Replaces a call by the same with the live values attached.
-fn renew(module: Module, call: Value, number: u32, live: &[(Value, u64)]) -> (Value, Vec<Type>) {
+fn renew(module: Module, call: Value, number: u32, live: &[(Value, u64)], fault: Option<&Fault>) -> (Value, Vec<Type>) {
     let builder = Builder::before(call);
-    let words = split_all(module, &builder, live);
+    let mut words = split_all(module, &builder, live);
+    if let Some(fault) = fault {
+        fault.apply(&mut words);
+    }
     let (ty, callee, arguments) = (call.called_type(), call.callee(), call.arguments());
     let new = match call.successors()[..] {
         [normal, unwind] => builder.invoke_with_words(ty, callee, &arguments, &words, [normal, unwind]),

@@ -1,4 +1,4 @@
-//! Pass 5: internal symbols get names that are unique in the program.
+//! Pass 7: internal symbols get names that are unique in the program.
 //!
 //! Code for every ISA refers to one data image, and the linker matches functions across ISAs: both
 //! by name. Internal functions and variables therefore get a suffix that no other unit has.

@@ -1,4 +1,4 @@
-//! Pass 2: variadic functions take a pointer to their variadic arguments.
+//! Pass 4: variadic functions take a pointer to their variadic arguments.
 //!
 //! Every ISA passes variadic arguments differently. Here `f(fixed..., ...)` becomes
 //! `f(fixed..., ptr arguments)`: the caller lays the arguments out in 8-byte slots (16-byte aligned

@@ -15,6 +15,8 @@ pub mod time;
 #[cfg(not(test))]
 pub mod continuation;
 #[cfg(not(test))]
+pub mod events;
+#[cfg(not(test))]
 pub mod isa;
 #[cfg(not(test))]
 pub mod local;

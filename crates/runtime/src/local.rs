@@ -7,6 +7,10 @@ use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 #[unsafe(link_section = ".maize.local")]
 pub static ARMED: AtomicU32 = AtomicU32::new(0);
 
+/// Whether events are counted (`events`), so that traps stay.
+#[unsafe(link_section = ".maize.local")]
+pub static COUNTS: AtomicU32 = AtomicU32::new(0);
+
 /// The node has something to say on the control socket.
 #[unsafe(link_section = ".maize.local")]
 pub static ATTENTION: AtomicU32 = AtomicU32::new(0);

@@ -8,6 +8,7 @@
 //! thread that is wanted reaches a point or a system call without the help of others.
 
 use crate::continuation::unwind::SiteTable;
+use crate::events::{self, Pass};
 use crate::isa;
 use crate::local;
 use crate::process::Thread;
@@ -117,23 +118,54 @@ pub unsafe fn trapped(ucontext: u64) -> bool {
     let counter = (ucontext + page.ucontext_program_counter) as *mut u64;
     // SAFETY: by the contract above.
     let address = unsafe { counter.read() } - page.trap_length;
-    let Some(point) = SiteTable::of_this_image().and_then(|table| table.point(address)) else { return false };
+    let Some(table) = SiteTable::of_this_image() else { return false };
+    let Some(point) = table.point(address) else { return false };
     let wanted = &Thread::current().wanted;
-    while wanted.state.load(Ordering::Relaxed) != ARMED {
-        match local::ARMED.load(Ordering::Acquire) {
-            0 => break,
-            armed => wait_while(&local::ARMED, armed),
+    let mut stops = false;
+    let mut on = address;
+    if events::count() {
+        // The trap stays.
+        on += page.nop_length;
+        match events::pass_point(&table, point) {
+            Pass::On => {}
+            Pass::Spent => remove(point),
+            Pass::Stop => stops = true,
         }
+    } else {
+        while wanted.state.load(Ordering::Relaxed) != ARMED {
+            match local::ARMED.load(Ordering::Acquire) {
+                0 => break,
+                armed => wait_while(&local::ARMED, armed),
+            }
+        }
+    }
+    if wanted.state.load(Ordering::Relaxed) == ARMED {
+        stops = heard();
     }
     // SAFETY: by the contract above.
-    unsafe {
-        counter.write(address);
-        if wanted.state.load(Ordering::Relaxed) == ARMED {
-            heard();
-            counter.write(point.target.into());
-        }
-    }
+    unsafe { counter.write(if stops { point.target.into() } else { on }) };
     true
+}
+
+/// Sets traps at all points that stay, or takes them away when no thread needs them.
+pub fn keep_traps(kept: bool) {
+    without_signals(|| change(|armed| if kept { armed + 1 } else { armed - 1 }));
+}
+
+/// Sets again, in a text that has traps, those that [`remove`] has taken away.
+pub fn renew_traps() {
+    without_signals(|| {
+        let _text = TEXT.lock();
+        overwrite(true);
+    });
+}
+
+/// Takes one trap away. The text is writable as long as events are counted.
+fn remove(point: &Point) {
+    let page = isa::page();
+    // SAFETY: by the linker's table there is an instruction of this length.
+    unsafe { write(point, page.nop, page.nop_length) };
+    isa::instructions_changed();
 }
 
 /// Held by who changes the text.
@@ -163,6 +195,10 @@ fn change(count: impl FnOnce(u32) -> u32) {
         wake(&local::ARMED, u32::MAX >> 1);
     } else {
         local::ARMED.store(after, Ordering::Release);
+        if events::count() {
+            // Some may have been taken away.
+            overwrite(true);
+        }
     }
 }
 
@@ -180,17 +216,40 @@ fn overwrite(with_traps: bool) {
         return;
     }
     let instruction = if with_traps { page.trap } else { page.nop };
-    for &Point { address, .. } in table.points {
+    for point in table.points {
         // SAFETY: the linker lists addresses of instructions of this length, and the text is writable.
+        unsafe { write(point, instruction, page.nop_length) };
+    }
+    // While events are counted it is written often.
+    if !(with_traps && events::count()) {
+        protect(PROT_READ | PROT_EXEC);
+    }
+    isa::instructions_changed();
+}
+
+/// Writes what is at a point, unless it is there: emulators translate anew what is written.
+///
+/// # Safety
+/// There is an instruction of this length, and the text is writable.
+unsafe fn write(point: &Point, instruction: u64, length: u64) {
+    /// # Safety
+    /// That of a write to the address.
+    unsafe fn replace<T: PartialEq>(address: u32, instruction: T) {
+        let place = u64::from(address) as *mut T;
+        // SAFETY: by the contract above.
         unsafe {
-            match page.nop_length {
-                1 => core::ptr::write_volatile(u64::from(address) as *mut u8, instruction as u8),
-                2 => core::ptr::write_volatile(u64::from(address) as *mut u16, instruction as u16),
-                _ => core::ptr::write_volatile(u64::from(address) as *mut u32, instruction as u32),
+            if place.read_volatile() != instruction {
+                place.write_volatile(instruction);
+                isa::instruction_changed(address.into());
             }
-            isa::instruction_changed(address.into());
         }
     }
-    protect(PROT_READ | PROT_EXEC);
-    isa::instructions_changed();
+    // SAFETY: by the contract above.
+    unsafe {
+        match length {
+            1 => replace(point.address, instruction as u8),
+            2 => replace(point.address, instruction as u16),
+            _ => replace(point.address, instruction as u32),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Why `maize cc` could not do what it was asked to, apart from what clang itself reports.
+//! Why `maize cc` or `maize c++` could not do what it was asked to, apart from what clang itself reports.
 
 use crate::link::LinkError;
 use crate::sysroot::SysrootError;
@@ -8,7 +8,7 @@ use maize_passes::PassError;
 use std::io;
 use std::path::PathBuf;
 
-/// Why `maize cc` could not do what it was asked to.
+/// Why `maize cc` or `maize c++` could not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CcError {
@@ -36,8 +36,8 @@ pub enum CcError {
         /// What could be given.
         expected: String,
     },
-    /// A source in a language other than C.
-    #[error("{}: {language} is not supported yet; Maize compiles C and assembly", path.display())]
+    /// A source in a language other than C and C++.
+    #[error("{}: {language} is not supported; Maize compiles C, C++ and assembly", path.display())]
     Language {
         /// The source.
         path: PathBuf,

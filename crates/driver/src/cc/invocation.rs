@@ -4,6 +4,7 @@
 use super::dependencies::Dependencies;
 use super::error::CcError;
 use super::options::{Key, Role, Shape, rule_for};
+use crate::sysroot::Language;
 use maize_abi::Isa;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -29,6 +30,8 @@ pub enum Mode {
 pub enum Kind {
     /// By clang, as C.
     C,
+    /// By clang, as C++.
+    Cxx,
     /// By clang's assembler, once per ISA.
     Assembly,
     /// Not by clang: it is LLVM IR already.
@@ -57,7 +60,7 @@ impl Source {
     fn is_header(&self) -> bool {
         match &self.language {
             Some(language) => language.ends_with("-header"),
-            None => self.path.extension().is_some_and(|extension| extension == "h"),
+            None => self.path.extension().is_some_and(|name| HEADERS.iter().any(|header| name == *header)),
         }
     }
 
@@ -72,6 +75,12 @@ impl Source {
         result.into()
     }
 }
+
+/// Names by which command lines ask for the C++ library. clang++ takes GCC's name for its own library's, too.
+pub const CXX_LIBRARIES: &[&str] = &["c++", "c++abi", "stdc++", "supc++"];
+
+/// Extensions of headers.
+const HEADERS: &[&str] = &["h", "hh", "hp", "hpp", "hxx", "h++", "H", "HPP", "HXX"];
 
 /// What goes into a link, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +98,8 @@ pub enum Input {
 /// A command line, understood.
 #[derive(Clone, Debug)]
 pub struct Invocation {
+    /// Whether `maize cc` or `maize c++` was called: what sources of no certain language are, and what is linked.
+    pub driver: Language,
     /// What to make.
     pub mode: Mode,
     /// clang's options, in order.
@@ -105,12 +116,16 @@ pub struct Invocation {
     pub optimization_level: u8,
     /// Whether clang is to find the libc's headers.
     pub headers: bool,
+    /// Whether C++ sources are to find the C++ library's headers.
+    pub cxx_headers: bool,
     /// `OLD=NEW` of options that make paths the same wherever the build takes place.
     pub prefix_maps: Vec<OsString>,
     /// `-L`
     pub library_directories: Vec<PathBuf>,
     /// Whether the libc and the runtime are to be linked.
     pub default_libraries: bool,
+    /// Whether `maize c++` is to link the C++ library.
+    pub cxx_library: bool,
     /// `-s`
     pub strip: bool,
     /// Whose assembly `-S` shows.
@@ -120,6 +135,7 @@ pub struct Invocation {
 impl Default for Invocation {
     fn default() -> Invocation {
         Invocation {
+            driver: Language::C,
             mode: Mode::Link,
             clang: Vec::new(),
             assembler: Vec::new(),
@@ -128,9 +144,11 @@ impl Default for Invocation {
             dependencies: Dependencies::default(),
             optimization_level: 0,
             headers: true,
+            cxx_headers: true,
             prefix_maps: Vec::new(),
             library_directories: Vec::new(),
             default_libraries: true,
+            cxx_library: true,
             strip: false,
             isa: Isa::X86_64,
         }
@@ -141,9 +159,10 @@ impl Invocation {
     /// Reads a command line whose response files have been expanded.
     ///
     /// # Errors
-    /// An option that is refused or lacks its value, or a source in a language other than C.
-    pub fn parse(arguments: &[OsString]) -> Result<Invocation, CcError> {
-        let mut parser = Parser { invocation: Invocation::default(), language: None, emit_llvm: false };
+    /// An option that is refused or lacks its value, or a source in a language other than C and C++.
+    pub fn parse(driver: Language, arguments: &[OsString]) -> Result<Invocation, CcError> {
+        let invocation = Invocation { driver, ..Invocation::default() };
+        let mut parser = Parser { invocation, language: None, emit_llvm: false };
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
             if word == "--" {
@@ -169,6 +188,30 @@ impl Invocation {
             Input::Source(source) => Some(source),
             _ => None,
         })
+    }
+}
+
+impl Invocation {
+    /// Of which libraries the sources may include headers: of none, of the libc, or of the C++ library too.
+    pub fn headers_for(&self) -> Option<Language> {
+        let mut readers = self.sources().filter(|source| source.kind != Kind::Ir).peekable();
+        if !self.headers || readers.peek().is_none() {
+            return None;
+        }
+        let cxx = self.cxx_headers && readers.any(|source| source.kind == Kind::Cxx);
+        Some(if cxx { Language::Cxx } else { Language::C })
+    }
+
+    /// Which libraries a link takes: none, those of C, or the C++ library too.
+    pub fn libraries(&self) -> Option<Language> {
+        let named = |input: &Input| matches!(input, Input::Library(name) if CXX_LIBRARIES.contains(&name.as_str()));
+        let cxx = self.links_cxx_library() || self.inputs.iter().any(named);
+        if cxx { Some(Language::Cxx) } else { self.default_libraries.then_some(Language::C) }
+    }
+
+    /// Whether the C++ library is linked without being named.
+    pub fn links_cxx_library(&self) -> bool {
+        self.driver == Language::Cxx && self.default_libraries && self.cxx_library
     }
 }
 
@@ -243,6 +286,9 @@ impl Parser {
             Key::DependencyTarget => invocation.dependencies.set_target(words),
             Key::Preprocessor => invocation.preprocessor(words, &value),
             Key::NoHeaders => invocation.headers = false,
+            Key::NoCxxHeaders => invocation.cxx_headers = false,
+            Key::NoCxxLibrary => invocation.cxx_library = false,
+            Key::CxxLibrary => check_cxx_library(&value)?,
             Key::PrefixMap => {
                 invocation.prefix_maps.push(value);
                 invocation.clang.extend(words);
@@ -269,6 +315,11 @@ impl Parser {
         let kind = match &self.language {
             Some(language) => kind_of_language(language, &path)?,
             None => kind_of_extension(&extension, &path)?,
+        };
+        // As clang++ has it, also of files that say otherwise.
+        let kind = match (kind, self.language.is_some(), self.invocation.driver) {
+            (Some(Kind::C), false, Language::Cxx) if extension != "i" => Some(Kind::Cxx),
+            (kind, ..) => kind,
         };
         self.invocation.inputs.push(match kind {
             Some(kind) => Input::Source(Source { path, kind, language: self.language.clone() }),
@@ -324,6 +375,18 @@ fn check_target(value: &OsStr) -> Result<(), CcError> {
     })
 }
 
+/// There is one C++ library, of LLVM; programs that ask for GCC's get an error rather than another library.
+fn check_cxx_library(value: &OsStr) -> Result<(), CcError> {
+    match value.to_str() {
+        Some("libc++" | "platform") => Ok(()),
+        _ => Err(CcError::UnknownValue {
+            option: "-stdlib",
+            value: value.to_string_lossy().into_owned(),
+            expected: String::from("libc++, or leave the option out"),
+        }),
+    }
+}
+
 fn parse_isa(value: &OsStr) -> Result<Isa, CcError> {
     let value = value.to_string_lossy();
     Isa::from_name(&value).ok_or_else(|| CcError::UnknownValue {
@@ -337,7 +400,8 @@ fn kind_of_language(language: &str, path: &Path) -> Result<Option<Kind>, CcError
     match language {
         "assembler" | "assembler-with-cpp" => Ok(Some(Kind::Assembly)),
         "ir" => Ok(Some(Kind::Ir)),
-        _ if language.starts_with("c++") || language.starts_with("objective-c") || language.starts_with("hip") => {
+        _ if language.starts_with("c++") => Ok(Some(Kind::Cxx)),
+        _ if language.starts_with("objective-c") || language.starts_with("hip") => {
             Err(CcError::Language { path: path.to_owned(), language: language.to_owned() })
         }
         // clang tells what it thinks of other names.
@@ -348,10 +412,13 @@ fn kind_of_language(language: &str, path: &Path) -> Result<Option<Kind>, CcError
 fn kind_of_extension(extension: &str, path: &Path) -> Result<Option<Kind>, CcError> {
     let language = match extension {
         "c" | "i" | "h" => return Ok(Some(Kind::C)),
+        "cc" | "cp" | "cpp" | "cxx" | "CPP" | "CXX" | "C" | "c++" | "C++" | "CC" | "cppm" | "ii" => {
+            return Ok(Some(Kind::Cxx));
+        }
+        _ if HEADERS.contains(&extension) => return Ok(Some(Kind::Cxx)),
         "s" | "S" | "sx" => return Ok(Some(Kind::Assembly)),
         "bc" | "ll" => return Ok(Some(Kind::Ir)),
         _ if path.as_os_str() == "-" => return Ok(Some(Kind::C)),
-        "cc" | "cp" | "cpp" | "cxx" | "CPP" | "CXX" | "C" | "c++" | "C++" | "ii" | "hh" | "hpp" | "cppm" => "C++",
         "m" | "mi" | "mm" | "M" => "Objective-C",
         "f" | "F" | "f90" | "F90" | "f95" | "F95" | "f03" | "f08" => "Fortran",
         _ => return Ok(None),

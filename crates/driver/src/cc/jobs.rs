@@ -2,7 +2,8 @@
 
 use super::clang::Clang;
 use super::error::CcError;
-use super::invocation::{Invocation, Kind, Mode, Source};
+use super::invocation::{Invocation, Mode, Source};
+use super::portable::Headers;
 use super::translation::{Printed, Translation, temporary_file};
 use super::{link_step, output, ready, report, unit};
 use crate::sysroot::{Sysroot, Tools};
@@ -46,7 +47,10 @@ pub fn compile_and_link(invocation: &Invocation) -> Result<i32, CcError> {
     if code != 0 {
         return Ok(code);
     }
-    let sysroot = if invocation.default_libraries { ready::sysroot()? } else { Sysroot::locate()? };
+    let sysroot = match invocation.libraries() {
+        Some(language) => ready::sysroot(language)?,
+        None => Sysroot::locate()?,
+    };
     link_step::run(invocation, &objects, &sysroot)?;
     Ok(0)
 }
@@ -54,18 +58,17 @@ pub fn compile_and_link(invocation: &Invocation) -> Result<i32, CcError> {
 /// What the translations of a command line have in common.
 struct Jobs<'a> {
     invocation: &'a Invocation,
-    include: Option<PathBuf>,
+    headers: Headers,
     non_migrating: HashSet<String>,
     clang: Clang,
 }
 
 impl Jobs<'_> {
     fn new(invocation: &Invocation) -> Result<Jobs<'_>, CcError> {
-        let reads_headers = invocation.headers && invocation.sources().any(|source| source.kind != Kind::Ir);
-        let include = if reads_headers { Some(ready::sysroot()?.include_directory()) } else { None };
+        let headers = ready::headers(invocation)?;
         let several = invocation.sources().count() > 1;
         let clang = Clang { program: Tools::default().clang, capture: several };
-        Ok(Jobs { invocation, include, non_migrating: unit::non_migrating(), clang })
+        Ok(Jobs { invocation, headers, non_migrating: unit::non_migrating(), clang })
     }
 
     /// Compiles each source to its output, all of them even if one fails, and returns the first failure's exit status.
@@ -103,13 +106,15 @@ impl Jobs<'_> {
             options: invocation.clang.clone(),
             assembler: invocation.assembler.clone(),
             dependencies: invocation.dependencies.for_unit(source, invocation.output.as_deref()),
-            include: self.include.clone(),
+            driver: invocation.driver,
+            headers: self.headers.clone(),
             code: CompileOptions {
                 optimization_level: invocation.optimization_level,
                 unit_name: unit_name(source, self.result(source).as_path(), &invocation.prefix_maps),
                 isas: Isa::ALL.to_vec(),
                 instrument: true,
                 non_migrating: self.non_migrating.clone(),
+                fault: None,
             },
             clang: &self.clang,
         };

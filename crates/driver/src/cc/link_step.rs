@@ -1,7 +1,7 @@
 //! From a command line to a link: which libraries are part of the libc, and what the linker is told.
 
 use super::error::CcError;
-use super::invocation::{Input, Invocation};
+use super::invocation::{CXX_LIBRARIES, Input, Invocation};
 use crate::link::{self, LinkOptions};
 use crate::sysroot::Sysroot;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,13 @@ pub fn run(invocation: &Invocation, objects: &[TempPath], sysroot: &Sysroot) -> 
     }
     let mut library_directories = invocation.library_directories.clone();
     library_directories.push(sysroot.library_directory());
-    let default_libraries = if invocation.default_libraries { sysroot.default_archives().to_vec() } else { Vec::new() };
+    let mut default_libraries = Vec::new();
+    if invocation.links_cxx_library() {
+        default_libraries.push(sysroot.cxx_archive());
+    }
+    if invocation.default_libraries {
+        default_libraries.extend(sysroot.default_archives());
+    }
     link::link(&LinkOptions {
         inputs,
         library_directories,
@@ -79,6 +85,9 @@ fn library(name: &str, directories: &[PathBuf]) -> Result<Option<link::Input>, C
     if PART_OF_LIBC.contains(&name) && !directories.iter().any(|directory| directory.join(&archive).exists()) {
         return Ok(None);
     }
+    if CXX_LIBRARIES.contains(&name) && !directories.iter().any(|directory| directory.join(&archive).exists()) {
+        return Ok(Some(link::Input::Library(String::from("c++"))));
+    }
     Ok(Some(link::Input::Library(name.to_owned())))
 }
 
@@ -94,6 +103,7 @@ mod tests {
         assert!(library("m", &directories).unwrap().is_none());
         assert!(library("util", &[]).unwrap().is_none());
         assert!(matches!(library("util", &directories), Ok(Some(link::Input::Library(name))) if name == "util"));
+        assert!(matches!(library("stdc++", &directories), Ok(Some(link::Input::Library(name))) if name == "c++"));
         assert!(matches!(library("z", &directories), Ok(Some(link::Input::Library(name))) if name == "z"));
         assert!(matches!(library(":libutil.a", &directories), Ok(Some(link::Input::File(_)))));
         assert!(library(":none.a", &directories).is_err());

@@ -1,4 +1,4 @@
-//! The options of `maize cc`: which take a value, and whose business they are. Whatever is not listed here goes to clang
+//! The options of `maize cc` and `maize c++`: which take a value, and whose business they are. Whatever is not listed here goes to clang
 //! as one word. clang's own table is `clang/include/clang/Options/Options.td`; GCC's, `gcc/common.opt`.
 
 use Role::{Assembler, Clang, Drop, Link, Own};
@@ -63,6 +63,12 @@ pub enum Key {
     Preprocessor,
     /// `-nostdinc`
     NoHeaders,
+    /// `-nostdinc++`
+    NoCxxHeaders,
+    /// `-nostdlib++`
+    NoCxxLibrary,
+    /// `-stdlib=`
+    CxxLibrary,
     /// `-ffile-prefix-map=` and `-fdebug-prefix-map=`
     PrefixMap,
     /// `-l`
@@ -181,6 +187,11 @@ pub const RULES: &[Rule] = &[
     rule("--undefine-macro", Separate, Clang),
     rule("--include", Separate, Clang),
     rule("-nostdinc", Flag, Own(Key::NoHeaders)),
+    rule("-nostdinc++", Flag, Own(Key::NoCxxHeaders)),
+    rule("-stdlib=", Joined, Own(Key::CxxLibrary)),
+    rule("--stdlib=", Joined, Own(Key::CxxLibrary)),
+    rule("-cxx-isystem", JoinedOrSeparate, Clang),
+    rule("-stdlib++-isystem", JoinedOrSeparate, Clang),
     rule("-ffile-prefix-map=", Joined, Own(Key::PrefixMap)),
     rule("-fdebug-prefix-map=", Joined, Own(Key::PrefixMap)),
     // The portable ABI has decided
@@ -274,6 +285,7 @@ pub const RULES: &[Rule] = &[
     rule("-s", Flag, Own(Key::Strip)),
     rule("-nostdlib", Flag, Own(Key::NoLibraries)),
     rule("-nodefaultlibs", Flag, Own(Key::NoLibraries)),
+    rule("-nostdlib++", Flag, Own(Key::NoCxxLibrary)),
     rule("-undef", Flag, Clang),
     rule("-u", JoinedOrSeparate, Link),
     rule("-z", JoinedOrSeparate, Link),

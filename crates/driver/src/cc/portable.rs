@@ -1,9 +1,11 @@
 //! What makes clang a compiler for the portable ABI, and an assembler for each ISA. Everything here decides
 //! what objects contain, so that a change makes built sysroots out of date (see `unit::Compiler::identity`).
 
+use super::invocation::Invocation;
+use crate::sysroot::{Language, Sysroot};
 use maize_abi::Isa;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// The portable ABI's options. They come before the user's, who may undo those that only select macros.
 pub const ABI: &[&str] = &[
@@ -54,19 +56,55 @@ pub const ISA_MACROS: &[&str] = &[
     "__GCC_ASM_FLAG_OUTPUTS__",
 ];
 
-/// Options that make clang compile C to the portable ABI, with the libc's headers if there is a directory of them.
-pub fn compile_options(include: Option<&Path>) -> Vec<OsString> {
+/// Where clang finds the headers of the libraries that every program has.
+#[derive(Clone, Debug, Default)]
+pub struct Headers {
+    /// The libc's, unless they are not wanted.
+    pub libc: Option<PathBuf>,
+    /// The C++ library's, if there are C++ sources and they want them.
+    pub cxx: Option<PathBuf>,
+}
+
+impl Headers {
+    /// Those that a command line wants of a sysroot.
+    pub fn of(invocation: &Invocation, sysroot: &Sysroot) -> Headers {
+        let cxx = invocation.headers_for() == Some(Language::Cxx);
+        Headers {
+            libc: invocation.headers.then(|| sysroot.include_directory()),
+            cxx: cxx.then(|| sysroot.cxx_include_directory()),
+        }
+    }
+
+    /// After the directories of the user's `-isystem`, as with clang; the C++ library's headers include the libc's of the same names.
+    fn options(&self) -> Vec<OsString> {
+        let mut options = Vec::new();
+        if let Some(directory) = &self.cxx {
+            options.extend(["-cxx-isystem".into(), directory.into()]);
+        }
+        if let Some(directory) = &self.libc {
+            options.extend(["-Xclang", "-internal-isystem", "-Xclang"].map(OsString::from));
+            options.push(directory.into());
+        }
+        options
+    }
+}
+
+/// Options that make clang, or clang++, compile to the portable ABI.
+pub fn compile_options(driver: Language, headers: &Headers) -> Vec<OsString> {
     // Without sources, or for preprocessed ones, clang would warn of each option that has no effect.
     let mut options = vec![OsString::from("--start-no-unused-arguments")];
+    if driver == Language::Cxx {
+        options.push("--driver-mode=g++".into());
+    }
     options.extend(ABI.iter().map(OsString::from));
     options.extend(ISA_MACROS.iter().map(|name| OsString::from(format!("-U{name}"))));
-    options.extend(header_options(include));
+    options.extend(headers.options());
     options.push("--end-no-unused-arguments".into());
     options
 }
 
 /// Options that make clang preprocess and assemble for one ISA, whose own macros are defined.
-pub fn assemble_options(isa: Isa, include: Option<&Path>) -> Vec<OsString> {
+pub fn assemble_options(isa: Isa, headers: &Headers) -> Vec<OsString> {
     let target: &[&str] = match isa {
         Isa::X86_64 => &["--target=x86_64-linux-musl"],
         Isa::Aarch64 => &["--target=aarch64-linux-musl"],
@@ -76,12 +114,8 @@ pub fn assemble_options(isa: Isa, include: Option<&Path>) -> Vec<OsString> {
     // Most options of a C compilation mean nothing to an assembler: no warning about each, three times.
     let common = ["--no-default-config", "-nostdinc", "-Qunused-arguments", "-D__maize__=1"];
     let mut options: Vec<OsString> = target.iter().copied().chain(common).map(OsString::from).collect();
-    options.extend(header_options(include));
+    options.extend(headers.options());
     options
-}
-
-fn header_options(include: Option<&Path>) -> Vec<OsString> {
-    include.map(|directory| vec!["-isystem".into(), directory.into()]).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -90,9 +124,9 @@ mod tests {
     use std::collections::BTreeSet;
     use std::process::Command;
 
-    fn macros(options: &[OsString]) -> BTreeSet<String> {
-        let output =
-            Command::new("clang-22").args(options).args(["-dM", "-E", "-x", "c", "/dev/null"]).output().unwrap();
+    fn macros(options: &[OsString], language: &str) -> BTreeSet<String> {
+        let source = ["-dM", "-E", "-x", language, "/dev/null"];
+        let output = Command::new("clang-22").args(options).args(source).output().unwrap();
         assert!(output.status.success());
         let text = String::from_utf8(output.stdout).unwrap();
         text.lines().filter_map(|line| line.split([' ', '(']).nth(1)).map(String::from).collect()
@@ -100,19 +134,22 @@ mod tests {
 
     #[test]
     fn no_macro_tells_a_program_that_its_isa_is_x86_64() {
-        let portable = macros(&compile_options(None));
-        let elsewhere: BTreeSet<String> =
-            [Isa::Aarch64, Isa::Riscv64].iter().flat_map(|&isa| macros(&assemble_options(isa, None))).collect();
-        let only_here: Vec<_> = portable.difference(&elsewhere).collect();
-        // `__maize__` is defined for assembly files too.
-        assert!(only_here.is_empty(), "{only_here:?}");
-        assert!(portable.contains("__maize__"));
+        for (driver, language) in [(Language::C, "c"), (Language::C, "c++"), (Language::Cxx, "c++")] {
+            let headers = Headers::default();
+            let portable = macros(&compile_options(driver, &headers), language);
+            let foreign = [Isa::Aarch64, Isa::Riscv64].map(|isa| macros(&assemble_options(isa, &headers), language));
+            let elsewhere: BTreeSet<String> = foreign.into_iter().flatten().collect();
+            let only_here: Vec<_> = portable.difference(&elsewhere).collect();
+            // `__maize__` is defined for assembly files too.
+            assert!(only_here.is_empty(), "{only_here:?}");
+            assert!(portable.contains("__maize__"));
+        }
     }
 
     #[test]
     fn assembly_files_can_tell_their_isa() {
         for (isa, name) in [(Isa::X86_64, "__x86_64__"), (Isa::Aarch64, "__aarch64__"), (Isa::Riscv64, "__riscv")] {
-            assert!(macros(&assemble_options(isa, None)).contains(name), "{name}");
+            assert!(macros(&assemble_options(isa, &Headers::default()), "c").contains(name), "{name}");
         }
     }
 }

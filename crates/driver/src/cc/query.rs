@@ -3,7 +3,7 @@
 use super::clang::{Clang, LINKER, exit_code};
 use super::error::CcError;
 use super::invocation::{Input, Invocation};
-use super::portable;
+use super::portable::{self, Headers};
 use crate::sysroot::Sysroot;
 use maize_abi::Isa;
 use std::ffi::{OsStr, OsString};
@@ -66,8 +66,8 @@ fn version(clang: &Clang) -> Result<i32, CcError> {
 }
 
 fn ask(clang: &Clang, invocation: &Invocation, arguments: &[OsString]) -> Result<i32, CcError> {
-    let include = if invocation.headers { Some(Sysroot::locate()?.include_directory()) } else { None };
-    let mut all = portable::compile_options(include.as_deref());
+    let headers = Headers::of(invocation, &Sysroot::locate()?);
+    let mut all = portable::compile_options(invocation.driver, &headers);
     all.extend_from_slice(arguments);
     Ok(clang.run(&all)?.code)
 }

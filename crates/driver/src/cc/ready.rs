@@ -1,31 +1,49 @@
 //! Makes sure that the sysroot is there before anything needs it.
 
+use super::error::CcError;
+use super::invocation::Invocation;
+use super::portable::Headers;
 use super::terminal::StatusLine;
 use super::unit::Compiler;
-use crate::sysroot::{self, BuildOptions, Progress, Sysroot, SysrootError};
+use crate::sysroot::{self, BuildOptions, Language, Progress, Sysroot, SysrootError};
 
-/// The sysroot of this version of Maize, built first if it is missing or out of date.
+/// The sysroot of this version of Maize with what programs in a language need, built first if it is missing or out of date.
 ///
 /// # Errors
 /// Why it could not be built.
-pub fn sysroot() -> Result<Sysroot, SysrootError> {
+pub fn sysroot(language: Language) -> Result<Sysroot, SysrootError> {
     let compiler = Compiler::new();
     let sysroot = Sysroot::locate()?;
-    if sysroot.is_current(&compiler) {
+    if sysroot.is_current(language, &compiler) {
         return Ok(sysroot);
     }
     let line = StatusLine::new();
-    build_with(&compiler, &|progress| line.show_build(progress))
+    build_with(language, &compiler, &|progress| line.show_build(progress))
 }
 
-/// Builds what of the sysroot is missing or out of date.
+/// The headers that a command line's sources need, on disk.
+///
+/// # Errors
+/// Why they could not be built.
+pub fn headers(invocation: &Invocation) -> Result<Headers, CcError> {
+    match invocation.headers_for() {
+        Some(language) => Ok(Headers::of(invocation, &sysroot(language)?)),
+        None => Ok(Headers::default()),
+    }
+}
+
+/// Builds what of the sysroot is missing or out of date, of what programs in a language need.
 ///
 /// # Errors
 /// Why it could not be built.
-pub fn build_sysroot(progress: &(dyn Fn(Progress<'_>) + Sync)) -> Result<Sysroot, SysrootError> {
-    build_with(&Compiler::new(), progress)
+pub fn build_sysroot(language: Language, progress: &(dyn Fn(Progress<'_>) + Sync)) -> Result<Sysroot, SysrootError> {
+    build_with(language, &Compiler::new(), progress)
 }
 
-fn build_with(compiler: &Compiler, progress: &(dyn Fn(Progress<'_>) + Sync)) -> Result<Sysroot, SysrootError> {
-    sysroot::build(&BuildOptions::new(compiler), progress)
+fn build_with(
+    language: Language,
+    compiler: &Compiler,
+    progress: &(dyn Fn(Progress<'_>) + Sync),
+) -> Result<Sysroot, SysrootError> {
+    sysroot::build(language, &BuildOptions::new(compiler), progress)
 }

@@ -4,13 +4,14 @@
 use super::clang::{Clang, exit_code};
 use super::error::CcError;
 use super::invocation::{Kind, Source};
-use super::portable;
+use super::portable::{self, Headers};
+use crate::sysroot::Language;
 use maize_abi::Isa;
 use maize_image::object_file;
 use maize_passes::{CompileOptions, PassError, compile_module, compile_to_assembly};
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use tempfile::TempPath;
 
@@ -27,8 +28,10 @@ pub struct Translation<'a> {
     pub assembler: Vec<OsString>,
     /// Options about the dependency file.
     pub dependencies: Vec<OsString>,
-    /// The libc's headers, unless they are not wanted.
-    pub include: Option<PathBuf>,
+    /// As which of clang's drivers it is compiled.
+    pub driver: Language,
+    /// The libraries' headers.
+    pub headers: Headers,
     /// What the passes need to know.
     pub code: CompileOptions,
     /// Runs clang.
@@ -46,7 +49,7 @@ impl Translation<'_> {
     pub fn object(&self, printed: &mut Printed) -> Result<Vec<u8>, CcError> {
         let objects = match self.source.kind {
             Kind::Assembly => self.assemble(printed)?,
-            Kind::C | Kind::Ir => {
+            Kind::C | Kind::Cxx | Kind::Ir => {
                 let bitcode = self.bitcode(printed)?;
                 compile_module(&bitcode, &self.code).map_err(|error| self.pass_error(error))?
             }
@@ -76,7 +79,7 @@ impl Translation<'_> {
 
     fn compile(&self, clang: &Clang, further: &[OsString], printed: &mut Printed) -> Result<Vec<u8>, CcError> {
         self.with_temporary("bc", |path| {
-            let mut arguments = portable::compile_options(self.include.as_deref());
+            let mut arguments = portable::compile_options(self.driver, &self.headers);
             arguments.extend_from_slice(&self.options);
             arguments.extend_from_slice(further);
             arguments.extend(portable::LAST.iter().map(OsString::from));
@@ -111,7 +114,7 @@ impl Translation<'_> {
         dependencies: &[OsString],
         printed: &mut Printed,
     ) -> Result<(), CcError> {
-        let mut arguments = portable::assemble_options(isa, self.include.as_deref());
+        let mut arguments = portable::assemble_options(isa, &self.headers);
         arguments.extend_from_slice(&self.options);
         arguments.extend_from_slice(&self.assembler);
         arguments.extend_from_slice(dependencies);
@@ -139,7 +142,10 @@ impl Translation<'_> {
 
     /// Without debug information the passes cannot tell lines; then the source is compiled once more with it.
     fn with_location(&self, error: PassError) -> PassError {
-        if !error.lacks_location() || self.source.kind != Kind::C || self.source.path.as_os_str() == "-" {
+        if !error.lacks_location()
+            || !matches!(self.source.kind, Kind::C | Kind::Cxx)
+            || self.source.path.as_os_str() == "-"
+        {
             return error;
         }
         let silent = Clang { capture: true, ..self.clang.clone() };

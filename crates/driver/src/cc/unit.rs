@@ -3,8 +3,9 @@
 use super::clang::Clang;
 use super::error::CcError;
 use super::invocation::{Invocation, Kind, Source};
+use super::portable::Headers;
 use super::translation::{Printed, Translation};
-use crate::sysroot::{self, COMPILER_HASH, Tools, Unit, UnitCompiler};
+use crate::sysroot::{self, COMPILER_HASH, Language, Tools, Unit, UnitCompiler};
 use maize_abi::Isa;
 use maize_passes::CompileOptions;
 use sha2::{Digest, Sha256};
@@ -16,7 +17,7 @@ use std::fs;
 /// The files of this module that decide what objects contain; `build.rs` hashes those of other crates.
 const SOURCES: &[&str] = &[include_str!("portable.rs"), include_str!("translation.rs"), include_str!("unit.rs")];
 
-/// Maize's C compiler.
+/// Maize's compiler.
 pub struct Compiler {
     clang: Clang,
 }
@@ -39,6 +40,7 @@ impl UnitCompiler for Compiler {
         let kind = match unit.source.extension().unwrap_or_default().to_string_lossy().as_ref() {
             "bc" | "ll" => Kind::Ir,
             "s" | "S" => Kind::Assembly,
+            "cpp" => Kind::Cxx,
             _ => Kind::C,
         };
         let source = Source { path: unit.source.clone(), kind, language: None };
@@ -47,13 +49,15 @@ impl UnitCompiler for Compiler {
             options: unit.flags.clone(),
             assembler: Vec::new(),
             dependencies: Vec::new(),
-            include: None,
+            driver: Language::C,
+            headers: Headers::default(),
             code: CompileOptions {
                 optimization_level: level(&unit.flags),
                 unit_name: unit.name.clone(),
                 isas: Isa::ALL.to_vec(),
                 instrument: unit.instrument,
                 non_migrating: non_migrating(),
+                fault: None,
             },
             clang: &self.clang,
         };
@@ -82,7 +86,7 @@ pub fn non_migrating() -> HashSet<String> {
 /// The level of the last `-O`; without one, that of release builds: bitcode units have no flags of clang's.
 fn level(flags: &[OsString]) -> u8 {
     let levels: Vec<OsString> = flags.iter().filter(|flag| flag.to_string_lossy().starts_with("-O")).cloned().collect();
-    match Invocation::parse(&levels) {
+    match Invocation::parse(Language::C, &levels) {
         Ok(invocation) if !levels.is_empty() => invocation.optimization_level,
         _ => 3,
     }

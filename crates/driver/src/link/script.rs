@@ -33,19 +33,14 @@ pub fn native(thread_locals: &BTreeSet<String>) -> String {
   .data ALIGN({PAGE_SIZE:#x}) : {{
     {data_start} = .;
     *(.data.rel.ro .data.rel.ro.* .data .data.*)
-  }}
-  .preinit_array : {{
+    . = ALIGN(8);
     PROVIDE_HIDDEN(__preinit_array_start = .);
     KEEP(*(.preinit_array))
     PROVIDE_HIDDEN(__preinit_array_end = .);
-  }}
-  .init_array : {{
     PROVIDE_HIDDEN(__init_array_start = .);
     KEEP(*(SORT_BY_INIT_PRIORITY(.init_array.*) SORT_BY_INIT_PRIORITY(.ctors.*)))
     KEEP(*(.init_array .ctors))
     PROVIDE_HIDDEN(__init_array_end = .);
-  }}
-  .fini_array : {{
     PROVIDE_HIDDEN(__fini_array_start = .);
     KEEP(*(SORT_BY_INIT_PRIORITY(.fini_array.*) SORT_BY_INIT_PRIORITY(.dtors.*)))
     KEEP(*(.fini_array .dtors))

@@ -26,8 +26,8 @@ pub struct Source {
 enum Client {
     /// `apt-get source` of a Debian source package; needs `deb-src` entries.
     Apt { package: &'static str },
-    /// `pip download` of a wheel.
-    Pip { requirement: &'static str },
+    /// `pip download` of a wheel, of which only what is below `directories` is unpacked.
+    Pip { requirement: &'static str, directories: &'static [&'static str] },
 }
 
 /// musl, the libc.
@@ -41,7 +41,17 @@ pub const MUSL: Source = Source {
 pub const COMPILER_RT: Source = Source {
     file: "pythondata_software_compiler_rt-0.0.post6206-py3-none-any.whl",
     sha256: "dcaa7c6cc09a47271a98e9a9b47834b31384919aaa74034e0f184d3e9068c11e",
-    client: Client::Pip { requirement: "pythondata-software-compiler-rt==0.0.post6206" },
+    client: Client::Pip { requirement: "pythondata-software-compiler-rt==0.0.post6206", directories: &[""] },
+};
+
+/// The sources of LLVM 22.1.8's libc++ and libc++abi, as packaged with the Zig compiler.
+pub const LIBCXX: Source = Source {
+    file: "ziglang-0.17.1-py3-none-manylinux_2_12_x86_64.manylinux2010_x86_64.musllinux_1_1_x86_64.whl",
+    sha256: "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54",
+    client: Client::Pip {
+        requirement: "ziglang==0.17.1",
+        directories: &["ziglang/lib/libcxx", "ziglang/lib/libcxxabi"],
+    },
 };
 
 impl Source {
@@ -54,9 +64,7 @@ impl Source {
         let file = File::open(&archive).map_err(SysrootError::read(&archive))?;
         let unpacked = match self.client {
             Client::Apt { .. } => tar::Archive::new(GzDecoder::new(file)).unpack(destination),
-            Client::Pip { .. } => {
-                zip::ZipArchive::new(file).and_then(|mut zip| zip.extract(destination)).map_err(io::Error::other)
-            }
+            Client::Pip { directories, .. } => unzip(file, directories, destination),
         };
         unpacked.map_err(SysrootError::write(destination))
     }
@@ -90,7 +98,7 @@ impl Source {
                 command.args(["-qq", "-o", "APT::Sandbox::User=root", "source", "--download-only", package]);
                 (command, "apt-get source", "Debian, with deb-src entries")
             }
-            Client::Pip { requirement } => {
+            Client::Pip { requirement, .. } => {
                 let mut command = Command::new("python3");
                 command.args([
                     "-m",
@@ -100,6 +108,8 @@ impl Source {
                     "--quiet",
                     "--no-deps",
                     "--only-binary=:all:",
+                    // Whatever this machine is: only the sources in a wheel are of use.
+                    "--platform=manylinux2010_x86_64",
                     requirement,
                 ]);
                 (command, "pip download", "python3-pip")
@@ -112,4 +122,21 @@ impl Source {
         }
         fs::rename(&from, &to).map_err(SysrootError::write(&to))
     }
+}
+
+/// Unpacks the files of an archive whose paths begin with one of `directories`.
+fn unzip(archive: File, directories: &[&str], destination: &Path) -> io::Result<()> {
+    let mut zip = zip::ZipArchive::new(archive).map_err(io::Error::other)?;
+    for index in 0..zip.len() {
+        let mut entry = zip.by_index(index).map_err(io::Error::other)?;
+        // Which refuses paths that lead out of the destination.
+        let Some(path) = entry.enclosed_name() else { continue };
+        if !entry.is_file() || !directories.iter().any(|directory| path.starts_with(directory)) {
+            continue;
+        }
+        let path = destination.join(path);
+        fs::create_dir_all(path.parent().unwrap_or(destination))?;
+        io::copy(&mut entry, &mut File::create(&path)?)?;
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@ mod descriptor;
 mod image;
 mod note;
 mod program;
+mod sites;
 mod standalone;
 mod write;
 

@@ -2,7 +2,7 @@
 
 use super::compose::common_loads;
 use super::image::head;
-use super::program::{Place, Program, Section};
+use super::program::{Mark, Place, Program, Section};
 use super::{DESCRIPTOR_SECTION, NOTE_SECTION, write};
 use maize_abi::image::IMAGE_SECTION_PREFIX;
 use maize_abi::layout::DESCRIPTOR_BASE;
@@ -12,13 +12,15 @@ use std::borrow::Cow;
 /// x86-64's part alone: the file without its header and the other parts.
 pub(super) fn native(mut program: Program<'_>) -> Result<Vec<u8>, String> {
     let size = head(&program)?.total_size;
+    let descriptor = program.loads.iter().find(|load| load.address == DESCRIPTOR_BASE).cloned();
+    let is_in_descriptor = |mark: &Mark| descriptor.as_ref().is_some_and(|load| mark.is_in(load));
+    program.marks.retain(|mark| !(mark.kind == elf::PT_NOTE && is_in_descriptor(mark)));
     for load in program.loads.iter_mut().filter(|load| load.address == DESCRIPTOR_BASE) {
         // The header follows the descriptor in the same segment.
         let kept = usize::try_from(size).map_err(|error| error.to_string())?.min(load.data.len());
         load.data = Cow::Owned(load.data[..kept].to_vec());
         load.memory_size = kept as u64;
     }
-    program.marks.retain(|mark| !(mark.kind == elf::PT_NOTE && mark.address >= DESCRIPTOR_BASE));
     // Only sections after all that symbols refer to go, so that section indices stay right.
     program
         .sections

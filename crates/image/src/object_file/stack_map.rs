@@ -52,7 +52,7 @@ pub fn convert(isa: Isa, builder: &mut Builder<'_>) -> Result<(), ObjectError> {
     };
     let map_id = map.id();
     let SectionData::Data(data) = &map.data else { return Err(malformed(isa, "the stack map has no content")) };
-    let functions = parse(data.as_slice()).map_err(|message| malformed(isa, message))?;
+    let functions = parse(isa, data.as_slice()).map_err(|message| malformed(isa, message))?;
     let addresses = function_addresses(builder, map_id);
 
     let places = functions_by_place(builder);
@@ -215,7 +215,7 @@ impl Reader<'_> {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<FunctionSites>, String> {
+fn parse(isa: Isa, bytes: &[u8]) -> Result<Vec<FunctionSites>, String> {
     let mut reader = Reader { bytes, position: 0 };
     let [version, ..] = reader.number::<4>()?;
     if version != VERSION {
@@ -235,14 +235,24 @@ fn parse(bytes: &[u8]) -> Result<Vec<FunctionSites>, String> {
     for count in counts {
         let mut encoded = Vec::new();
         for _ in 0..count {
-            parse_site(&mut reader, &constants, &mut encoded)?;
+            parse_site(isa, &mut reader, &constants, &mut encoded)?;
         }
         functions.push(FunctionSites { count: count as u32, encoded });
     }
     Ok(functions)
 }
 
-fn parse_site(reader: &mut Reader<'_>, constants: &[u64], encoded: &mut Vec<u8>) -> Result<(), String> {
+/// The number of the register that is always zero, where there is one. A value said to be there is a constant; AArch64 gives that number to the
+/// stack pointer too, but no value is there.
+fn zero_register(isa: Isa) -> Option<u16> {
+    match isa {
+        Isa::X86_64 => None,
+        Isa::Aarch64 => Some(31),
+        Isa::Riscv64 => Some(0),
+    }
+}
+
+fn parse_site(isa: Isa, reader: &mut Reader<'_>, constants: &[u64], encoded: &mut Vec<u8>) -> Result<(), String> {
     let number = reader.u64()? as u32;
     let offset = reader.u32()?;
     let (_, count) = (reader.u16()?, usize::from(reader.u16()?));
@@ -257,6 +267,7 @@ fn parse_site(reader: &mut Reader<'_>, constants: &[u64], encoded: &mut Vec<u8>)
         let (_, register, _) = (reader.u16()?, reader.u16()?, reader.u16()?);
         let offset = reader.u32()? as i32;
         match kind {
+            1 if Some(register) == zero_register(isa) => [location::CONSTANT, 0, 0].into_iter().for_each(&mut put),
             1 => put(location::register(register.into())),
             3 => put(location::memory(register.into(), offset).ok_or("a stack frame is too large")?),
             4 | 5 => {
@@ -276,4 +287,42 @@ fn parse_site(reader: &mut Reader<'_>, constants: &[u64], encoded: &mut Vec<u8>)
     reader.position += 4 * live_outs;
     reader.align();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stack map of one function with one site, whose only value is in a register.
+    fn map(register: u16) -> Vec<u8> {
+        let mut bytes = vec![VERSION, 0, 0, 0];
+        [1u32, 0, 1].iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+        [0u64, 0, 1].iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+        bytes.extend(7u64.to_le_bytes());
+        bytes.extend(20u32.to_le_bytes());
+        [0u16, 4].iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+        for (kind, register) in [(4, 0), (4, 0), (4, 0), (1, register)] {
+            bytes.extend([kind, 0]);
+            [8u16, register, 0].iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+            bytes.extend(0i32.to_le_bytes());
+        }
+        bytes.extend([0; 8]);
+        bytes
+    }
+
+    #[test]
+    fn what_is_in_a_zero_register_is_zero() {
+        let zero = [location::CONSTANT, 0, 0];
+        for (isa, register, expected) in [
+            (Isa::Aarch64, 31, &zero[..]),
+            (Isa::Riscv64, 0, &zero),
+            (Isa::X86_64, 0, &[location::register(0)]),
+            (Isa::Aarch64, 0, &[location::register(0)]),
+            (Isa::Riscv64, 31, &[location::register(31)]),
+        ] {
+            let functions = parse(isa, &map(register)).unwrap();
+            let words = functions[0].encoded.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap()));
+            assert_eq!(words.collect::<Vec<_>>(), [&[20, 7, 1], expected].concat(), "{} {register}", isa.name());
+        }
+    }
 }

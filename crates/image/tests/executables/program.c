@@ -65,7 +65,7 @@ __attribute__((noinline)) int check_headers(long *stack) {
     int table = 0, descriptor = 0, stack_header = 0;
     for (unsigned long i = 0; i < count; i++) {
         if (headers[i].type == 6 && headers[i].address == (unsigned long)headers) table++;
-        if (headers[i].type == 1 && headers[i].address == 0x70000000) descriptor++;
+        if (headers[i].type == 1 && headers[i].address == DESCRIPTOR_BASE) descriptor++;
         if (headers[i].type == 0x6474e551) stack_header++;
     }
     return table == 1 && descriptor == 1 && stack_header == 1;
@@ -78,7 +78,7 @@ __attribute__((noinline)) int check_data(void) {
 }
 
 __attribute__((noinline)) int check_descriptor(void) {
-    const unsigned *descriptor = (const unsigned *)0x70000000;
+    const unsigned *descriptor = (const unsigned *)DESCRIPTOR_BASE;
     return descriptor[2] == DESCRIPTOR_VERSION && descriptor[3] == ISA;
 }
 

@@ -54,7 +54,11 @@ fn linker_script(isa: Isa, headers: Headers) -> String {
             "rodata PT_LOAD FLAGS(4);",
             format!(
                 ".rodata {:#x} : {{ *(.rodata .rodata.*) }} :rodata .eh_frame : {{ *(.eh_frame) }} :rodata",
-                layout::PRIVATE_RODATA_BASE
+                match headers {
+                    Headers::Apart => layout::PRIVATE_RODATA_BASE,
+                    // lld puts the headers before the lowest section.
+                    Headers::Tight => layout::IMAGE_BASE + 0x100_0000,
+                }
             ),
         ),
     };
@@ -86,6 +90,7 @@ fn build(isa: Isa, headers: Headers, directory: &Path, variables: &[(String, u64
         command.arg(format!("-Wl,--defsym={name}={address:#x}"));
     }
     command.arg(format!("-DDESCRIPTOR_VERSION={}", site_table::VERSION));
+    command.arg(format!("-DDESCRIPTOR_BASE={:#x}", layout::DESCRIPTOR_BASE));
     command.arg("-Wl,-T").arg(&script).arg("-o").arg(&output);
     run(command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/executables/program.c")));
     std::fs::read(output).unwrap()

@@ -97,6 +97,20 @@ impl Function {
         unsafe { LLVMRemoveEnumAttributeAtIndex(self.0, place.index(), kind(name)) }
     }
 
+    /// The value of a string attribute.
+    pub fn string_attribute(self, name: &str) -> Option<String> {
+        unsafe {
+            let (function, length) = (LLVMAttributeFunctionIndex, name.len() as u32);
+            let attribute = LLVMGetStringAttributeAtIndex(self.0, function, name.as_ptr().cast(), length);
+            if attribute.is_null() {
+                return None;
+            }
+            let mut length = 0;
+            let value = LLVMGetStringAttributeValue(attribute, &mut length);
+            Some(String::from_utf8_lossy(std::slice::from_raw_parts(value.cast(), length as usize)).into_owned())
+        }
+    }
+
     /// Removes a string attribute, if present.
     pub fn remove_string_attribute(self, name: &str) {
         unsafe {

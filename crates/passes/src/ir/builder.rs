@@ -10,9 +10,9 @@ use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::prelude::*;
 
 /// Inserts instructions at a position.
-pub struct Builder(LLVMBuilderRef);
+pub struct Builder(pub(super) LLVMBuilderRef);
 
-const NO_NAME: *const std::ffi::c_char = c"".as_ptr();
+pub(super) const NO_NAME: *const std::ffi::c_char = c"".as_ptr();
 
 // SAFETY (whole impl): the builder is live until dropped and is positioned in a live function before
 // it builds; operands are values of the same context.
@@ -263,6 +263,11 @@ impl Builder {
     /// `indirectbr` with room for `destinations`.
     pub fn indirect_branch(&self, address: Value, destinations: u32) -> Value {
         Value(unsafe { LLVMBuildIndirectBr(self.0, address.0, destinations) })
+    }
+
+    /// `ret` of a value.
+    pub fn return_value(&self, value: Value) -> Value {
+        Value(unsafe { LLVMBuildRet(self.0, value.0) })
     }
 
     /// `ret void`.

@@ -93,6 +93,11 @@ impl Function {
         unsafe { LLVMSetPersonalityFn(self.0, personality.0) }
     }
 
+    /// Takes the personality routine away; there are no landing pads.
+    pub fn remove_personality(self) {
+        unsafe { LLVMSetPersonalityFn(self.0, std::ptr::null_mut()) }
+    }
+
     /// The calling convention's number.
     pub fn calling_convention(self) -> u32 {
         unsafe { LLVMGetFunctionCallConv(self.0) }

@@ -131,6 +131,12 @@ impl Value {
         unsafe { LLVMGetTailCallKind(self.0) == LLVMTailCallKindMustTail }
     }
 
+    /// Marks a call `musttail`.
+    pub fn set_must_tail_call(self) {
+        use inkwell::llvm_sys::LLVMTailCallKind::LLVMTailCallKindMustTail;
+        unsafe { LLVMSetTailCallKind(self.0, LLVMTailCallKindMustTail) }
+    }
+
     /// Sets or clears the `tail` marker of a call.
     pub fn set_tail_call(self, tail: bool) {
         unsafe { LLVMSetTailCall(self.0, i32::from(tail)) }

@@ -9,6 +9,7 @@
 mod attribute;
 mod builder;
 mod clone;
+mod constant;
 mod function;
 mod instruction;
 mod module;

@@ -5,13 +5,15 @@ use super::function::Function;
 use super::types::Type;
 use super::value::Value;
 use super::{c_string, llvm_bool};
-use inkwell::llvm_sys::LLVMUnnamedAddr;
 use inkwell::llvm_sys::analysis::{LLVMVerifierFailureAction, LLVMVerifyModule};
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::error::{LLVMDisposeErrorMessage, LLVMErrorRef, LLVMGetErrorMessage};
+use inkwell::llvm_sys::ir_reader::LLVMParseIRInContext2;
+use inkwell::llvm_sys::linker::LLVMLinkModules2;
 use inkwell::llvm_sys::prelude::*;
 use inkwell::llvm_sys::target_machine::LLVMTargetMachineRef;
 use inkwell::llvm_sys::transforms::pass_builder as passes;
+use inkwell::llvm_sys::{LLVMInlineAsmDialect, LLVMUnnamedAddr};
 use std::ffi::CStr;
 
 /// The LLVM context that a module's types and constants belong to.
@@ -132,6 +134,20 @@ impl Module {
         }
     }
 
+    /// Turns the elements of an array variable round, if there is one of this name.
+    pub fn reverse_list(self, name: &str) {
+        unsafe {
+            let existing = LLVMGetNamedGlobal(self.0, c_string(name).as_ptr());
+            if existing.is_null() || LLVMGetInitializer(existing).is_null() {
+                return;
+            }
+            let elements = Value(LLVMGetInitializer(existing)).operands();
+            let Some(first) = elements.first() else { return };
+            let mut raw: Vec<LLVMValueRef> = elements.iter().rev().map(|element| element.0).collect();
+            LLVMSetInitializer(existing, LLVMConstArray2(first.ty().0, raw.as_mut_ptr(), raw.len() as u64));
+        }
+    }
+
     /// Keeps globals that nothing in the module refers to (`llvm.compiler.used`).
     pub fn keep(self, globals: &[Value]) {
         const NAME: &str = "llvm.compiler.used";
@@ -160,20 +176,42 @@ impl Module {
         }
     }
 
-    /// Replaces inline assembly by one with other constraints, side effects and type as before.
-    pub fn inline_assembly_like(self, original: Value, template: &str, constraints: &str) -> Value {
+    /// Empty inline assembly with the given constraints, of the same type and effects as `original`.
+    pub fn empty_assembly_like(self, original: Value, constraints: &str) -> Value {
         unsafe {
             Value(LLVMGetInlineAsm(
                 LLVMGetInlineAsmFunctionType(original.0),
-                template.as_ptr().cast(),
-                template.len(),
+                c"".as_ptr(),
+                0,
                 constraints.as_ptr().cast(),
                 constraints.len(),
                 LLVMGetInlineAsmHasSideEffects(original.0),
                 LLVMGetInlineAsmNeedsAlignedStack(original.0),
-                LLVMGetInlineAsmDialect(original.0),
+                LLVMInlineAsmDialect::LLVMInlineAsmDialectATT,
                 LLVMGetInlineAsmCanUnwind(original.0),
             ))
+        }
+    }
+
+    /// Adds what another module, given as text that ends with a NUL, defines and this one needs.
+    ///
+    /// # Errors
+    /// LLVM's message.
+    pub fn link_text(self, text: &str) -> Result<(), String> {
+        unsafe {
+            let length = text.len().saturating_sub(1);
+            let buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(text.as_ptr().cast(), length, c"linked".as_ptr());
+            let (mut other, mut message) = (std::ptr::null_mut(), std::ptr::null_mut());
+            let failed = LLVMParseIRInContext2(self.context().0, buffer, &mut other, &mut message) != 0;
+            LLVMDisposeMemoryBuffer(buffer);
+            if failed {
+                let owned = CStr::from_ptr(message).to_string_lossy().into_owned();
+                LLVMDisposeMessage(message);
+                return Err(owned);
+            }
+            LLVMSetDataLayout(other, LLVMGetDataLayoutStr(self.0));
+            // This consumes the other module.
+            if LLVMLinkModules2(self.0, other) == 0 { Ok(()) } else { Err(String::from("modules do not fit together")) }
         }
     }
 
@@ -219,6 +257,13 @@ impl Module {
             let error = passes::LLVMRunPasses(self.0, text.as_ptr(), target, options);
             passes::LLVMDisposePassBuilderOptions(options);
             check(error)
+        }
+    }
+
+    /// Drops debug information.
+    pub fn strip_debug_information(self) {
+        unsafe {
+            inkwell::llvm_sys::debuginfo::LLVMStripModuleDebugInfo(self.0);
         }
     }
 

@@ -66,6 +66,12 @@ impl SiteTable {
         self.handlers.get(after.checked_sub(1)?).filter(|handler| call < handler.end)
     }
 
+    /// The site of the call to which a trap at a point leads: the first that follows where it leads to.
+    pub fn site_of(&self, point: &Point) -> Option<&'static Site> {
+        let index = self.sites.partition_point(|site| site.return_address <= point.target);
+        self.sites.get(index)
+    }
+
     fn find(&self, return_address: u64) -> Option<&'static Site> {
         let address = u32::try_from(return_address).ok()?;
         let index = self.sites.binary_search_by_key(&address, |site| site.return_address).ok()?;

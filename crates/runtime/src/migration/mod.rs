@@ -14,10 +14,12 @@ pub mod record_locks;
 
 pub use arrive::receive;
 
+use crate::continuation::unwind::SiteTable;
+use crate::events;
 use crate::isa::{Context, RegisterFile};
 use crate::local;
 use core::sync::atomic::Ordering;
-use maize_abi::control::{Kind, Message};
+use maize_abi::control::{Kind, Message, NEVER};
 
 /// Where a thread is when it looks whether it should move.
 pub struct Interrupted<'a> {
@@ -50,4 +52,51 @@ pub fn attend(interrupted: &Interrupted<'_>) {
             channel::send(control, &Message::with_text(Kind::Stayed, reason), &[]);
         }
     }
+}
+
+/// The program is at the event at which the node wants it to move (`events`): tells the node, and does what it says. Returns if the program stays.
+pub fn reach(interrupted: &Interrupted<'_>) {
+    let control = local::CONTROL.load(Ordering::Relaxed);
+    send_frames(control, interrupted.context);
+    let call = match interrupted.stop {
+        Stop::Call([number, ..]) => number & 0xffff_ffff,
+        Stop::Point(_) => NEVER,
+    };
+    channel::send(control, &Message::new(Kind::Reached, [events::passed(), call, 0, 0, 0, 0, 0, 0]), &[]);
+    let received = channel::receive(control, true);
+    let next = received.as_ref().map_or(NEVER, |received| received.message.values[0]);
+    events::set_next(next);
+    events::leave(matches!(interrupted.stop, Stop::Call(_)));
+    if let Some(transfer) = received.and_then(|received| received.descriptors().first().copied()) {
+        let reason = depart::depart(interrupted, control, transfer.into());
+        channel::close(transfer.into());
+        channel::send(control, &Message::with_text(Kind::Stayed, reason), &[]);
+    }
+    events::stay();
+}
+
+/// Tells the node which activations there are, as far as the table of sites goes and no more than fit a few messages.
+fn send_frames(control: i64, innermost: &Context) {
+    const MESSAGES: usize = 4;
+    let Some(table) = SiteTable::of_this_image() else { return };
+    let mut next = table.frame(innermost);
+    for _ in 0..MESSAGES {
+        let mut values = [0; 8];
+        for value in &mut values {
+            if let Some(frame) = next {
+                *value = u64::from(frame.site.resume) << 32 | u64::from(frame.site.number);
+                next = table.frame(&frame.caller);
+            }
+        }
+        channel::send(control, &Message::new(Kind::Frames, values), &[]);
+        if next.is_none() {
+            return;
+        }
+    }
+}
+
+/// The program ends: tells the node how many events there have been.
+pub fn report_end() {
+    let message = Message::new(Kind::Passed, [events::passed(), 0, 0, 0, 0, 0, 0, 0]);
+    channel::send(local::CONTROL.load(Ordering::Relaxed), &message, &[]);
 }

@@ -2,6 +2,7 @@
 //! neither parent nor child is bound to its host process, and has a control socket of its own.
 
 use super::{control, identity, node, thread, timers, usage};
+use crate::events;
 use crate::local;
 use crate::memory;
 use crate::memory::calls::KEPT_DESCRIPTORS;
@@ -132,6 +133,7 @@ fn begin_child(own_control: Option<i64>) {
         introduce(own);
     }
     thread::forget_others();
+    events::begin_child();
     timers::begin_child();
     usage::begin_child();
     control::begin_child();
@@ -152,7 +154,7 @@ fn introduce(control: i64) {
     local::CONTROL.store(control, Ordering::Relaxed);
     channel::send(control, &Message::new(Kind::Born, [identity::host_pid(), 0, 0, 0, 0, 0, 0, 0]), &[]);
     match channel::receive(control, true).map(|received| received.message) {
-        Some(message) if message.kind() == Some(Kind::Run) => identity::begin(message.values[1]),
+        Some(message) if message.kind() == Some(Kind::Run) => identity::begin(message.values[4]),
         _ => node::leave(),
     }
 }

@@ -15,6 +15,7 @@ pub mod thread;
 pub mod timers;
 pub mod usage;
 
+use crate::events;
 use crate::isa;
 use crate::local;
 use crate::signal;
@@ -82,6 +83,7 @@ pub unsafe fn arrive(thread_pointer: u64) {
     next_epoch();
     family::detach();
     signal::calls::install_all();
+    events::begin();
     host_state::restore();
     timers::restore();
 }

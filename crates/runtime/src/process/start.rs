@@ -1,6 +1,7 @@
 //! The program's start: from the kernel's initial stack to the libc's entry.
 
 use super::{Thread, control, fatal, identity, node, proc_files};
+use crate::events;
 use crate::isa::{enter_resumed, set_host_thread_pointer};
 use crate::local;
 use crate::memory;
@@ -208,8 +209,11 @@ fn take_control(value: &[u8]) -> Option<u64> {
     // SAFETY: the buffer is as long as said.
     let length = unsafe { kernel::call(READ, [control as u64, packet.as_mut_ptr() as u64, packet.len() as u64]) };
     let message = usize::try_from(length).ok().and_then(|length| packet.get(..length)).and_then(Message::from_bytes);
-    match message.map(|message| (message.kind(), message.values[0])) {
-        Some((Some(Kind::Run), served)) => {
+    match message.as_ref().map(|message| (message.kind(), message.values)) {
+        Some((Some(Kind::Run), [counts, next, passes, served, ..])) => {
+            if counts == 1 {
+                events::ask(next, passes);
+            }
             if served == SERVED {
                 node::serve();
             }
@@ -244,6 +248,7 @@ unsafe fn begin_program(initial: InitialStack, id: Option<u64>) -> ! {
     // Before the handler was there, nobody heard the node.
     local::ATTENTION.store(1, Ordering::Relaxed);
     Thread::main().wanted.note();
+    events::begin();
     // SAFETY: the stack below its top holds nothing that is still needed.
     unsafe { enter_resumed(super::stack_top(), __maize_libc_start as *const () as u64, copy) }
 }

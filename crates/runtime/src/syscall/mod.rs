@@ -25,6 +25,7 @@ mod host {
     use super::call::{Blocking, Call, Source};
     use super::numbers::*;
     use super::{convert, emulate, kernel, table};
+    use crate::events;
     use crate::isa::{Context, Entry, RegisterFile};
     use crate::local;
     use crate::migration::{self, Interrupted, Stop};
@@ -52,6 +53,9 @@ mod host {
         if local::ATTENTION.swap(0, Ordering::Acquire) != 0 {
             migration::attend(&Interrupted { context, stop });
         }
+        if events::is_due() {
+            migration::reach(&Interrupted { context, stop });
+        }
     }
 
     /// A migration point at which the thread was wanted.
@@ -76,7 +80,8 @@ mod host {
     #[unsafe(no_mangle)]
     unsafe extern "C" fn __maize_syscall_entry(entry: &mut Entry) -> i64 {
         let signals = &Thread::current().signals;
-        if points::begin_call() {
+        let wanted = points::begin_call();
+        if (events::count() && events::pass_call(entry.call[0])) || wanted {
             attend(&entry.context, Stop::Call(entry.call));
             if signals.deliverable(signals.mask()) != 0 && entry.call[0] & STARTED == 0 {
                 entry.delivery = prepare(Afterwards::Again(entry.call), signals.mask());

@@ -8,7 +8,7 @@ fn parse(line: &str) -> Invocation {
 
 fn try_parse(line: &str) -> Result<Invocation, CcError> {
     let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-    Invocation::parse(&words)
+    Invocation::parse(Language::C, &words)
 }
 
 /// The inputs in short.
@@ -130,14 +130,41 @@ fn what_cannot_work_is_refused_by_name() {
         let error = try_parse(line).expect_err(line).to_string();
         assert!(error.starts_with(word), "{error}");
     }
-    for line in ["a.cc", "a.C", "-x c++ a.c", "-c a.mm", "a.f90", "-xobjective-c a.c"] {
+    for line in ["-c a.mm", "a.f90", "-xobjective-c a.c"] {
         assert!(matches!(try_parse(line), Err(CcError::Language { .. })), "{line}");
     }
     for line in ["-o", "a.c -I", "-x", "-Xlinker", "-MF"] {
         let error = try_parse(line).expect_err(line);
         assert!(error.to_string().contains("is missing (expected 1 value)"), "{error}");
     }
-    assert!(matches!(try_parse("-S --maize-isa=vax a.c"), Err(CcError::UnknownValue { .. })));
+    for line in ["-S --maize-isa=vax a.c", "-stdlib=libstdc++ a.cc"] {
+        assert!(matches!(try_parse(line), Err(CcError::UnknownValue { .. })), "{line}");
+    }
+}
+
+#[test]
+fn the_language_decides_about_headers_and_libraries() {
+    use Language::{C, Cxx};
+    // Driver, command line, inputs, headers, libraries.
+    let table: &[(Language, &str, &str, Option<Language>, Option<Language>)] = &[
+        (C, "a.cc b.C c.cpp d.hpp", "Cxx:a.cc Cxx:b.C Cxx:c.cpp Cxx:d.hpp", Some(Cxx), Some(C)),
+        (C, "a.c -xc++ b.c", "C:a.c Cxx:b.c", Some(Cxx), Some(C)),
+        (C, "a.cc -lstdc++ -lm", "Cxx:a.cc -lstdc++ -lm", Some(Cxx), Some(Cxx)),
+        (C, "-nostdinc++ -stdlib=libc++ a.cc", "Cxx:a.cc", Some(C), Some(C)),
+        (Cxx, "a.c b.i c.s -xc d.c", "Cxx:a.c C:b.i Assembly:c.s C:d.c", Some(Cxx), Some(Cxx)),
+        (Cxx, "-xc a.c", "C:a.c", Some(C), Some(Cxx)),
+        (Cxx, "-nostdlib++ a.o", "File:a.o", None, Some(C)),
+        (Cxx, "-nostdlib -nostdinc a.cc", "Cxx:a.cc", None, None),
+        (Cxx, "a.ll", "Ir:a.ll", None, Some(Cxx)),
+    ];
+    for &(driver, line, files, headers, libraries) in table {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let invocation = Invocation::parse(driver, &words).unwrap();
+        assert_eq!(inputs(&invocation), files, "{line}");
+        assert_eq!(invocation.headers_for(), headers, "{line}");
+        assert_eq!(invocation.libraries(), libraries, "{line}");
+        assert_eq!(clang(&invocation), "", "{line}");
+    }
 }
 
 #[test]
