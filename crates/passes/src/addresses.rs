@@ -15,7 +15,7 @@ pub fn run(function: Function, frame: Option<&ShadowFrame>) {
 }
 
 fn unify_addresses(function: Function, frame: Option<&ShadowFrame>) {
-    let mut known: HashMap<(Value, u64), Value> = HashMap::new();
+    let mut known: HashMap<(Value, i64), Value> = HashMap::new();
     let mut replaced = Vec::new();
     let is_end = |value| frame.is_some_and(|frame| frame.is_end(value));
     for address in function.instructions().into_iter().filter(|&value| !is_end(value)) {
@@ -31,7 +31,7 @@ fn unify_addresses(function: Function, frame: Option<&ShadowFrame>) {
             None => {
                 let Some(place) = after(function, base) else { continue };
                 // Without `inbounds`, which may hold on some of the ways only.
-                let leader = Builder::before(place).offset_by(base, offset as i64);
+                let leader = Builder::before(place).offset_by(base, offset);
                 known.insert((base, offset), leader);
                 leader
             }

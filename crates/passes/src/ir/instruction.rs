@@ -179,11 +179,14 @@ impl Value {
     }
 
     /// What a `getelementptr i8` starts from and how many bytes it adds, if these are constant.
-    pub fn constant_offset(self) -> Option<(Value, u64)> {
+    pub fn constant_offset(self) -> Option<(Value, i64)> {
         let in_bytes =
             self.is(Opcode::LLVMGetElementPtr) && unsafe { Type(LLVMGetGEPSourceElementType(self.0)).is_integer_of(8) };
         match self.operands()[..] {
-            [base, offset] if in_bytes => Some((base, offset.as_constant_integer()?)),
+            [base, offset] if in_bytes => {
+                // Indices of any width are signed.
+                offset.as_constant_integer().map(|_| (base, unsafe { LLVMConstIntGetSExtValue(offset.0) }))
+            }
             _ => None,
         }
     }

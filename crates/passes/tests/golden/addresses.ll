@@ -26,3 +26,9 @@ next:
 done:
   ret void
 }
+define i8 @before(ptr %p) {
+  %narrow = getelementptr i8, ptr %p, i32 -1
+  call void @act(ptr %narrow)
+  %byte = load i8, ptr %narrow
+  ret i8 %byte
+}

@@ -146,7 +146,8 @@ fn what_cannot_work_is_refused_by_name() {
 fn the_language_decides_about_headers_and_libraries() {
     use Language::{C, Cxx};
     // Driver, command line, inputs, headers, libraries.
-    let table: &[(Language, &str, &str, Option<Language>, Option<Language>)] = &[
+    type Row = (Language, &'static str, &'static str, Option<Language>, Option<Language>);
+    let table: &[Row] = &[
         (C, "a.cc b.C c.cpp d.hpp", "Cxx:a.cc Cxx:b.C Cxx:c.cpp Cxx:d.hpp", Some(Cxx), Some(C)),
         (C, "a.c -xc++ b.c", "C:a.c Cxx:b.c", Some(Cxx), Some(C)),
         (C, "a.cc -lstdc++ -lm", "Cxx:a.cc -lstdc++ -lm", Some(Cxx), Some(Cxx)),
