@@ -1,7 +1,7 @@
 //! GCC's torture suite, its programs for execution (`gcc.c-torture/execute`): each must end well with clang's build for this machine,
 //! and so on each ISA alone and moving between them.
 //!
-//! `MAIZE_TORTURE_EVERY` sets that only each N-th program is tested (8; 1 is all, as `./test --all` does).
+//! `MAIZE_TORTURE_EVERY` sets that only each N-th program is tested (40; 1 is all, as `./test --all` does).
 //! What cannot pass is in torture_exclusions.txt, with the reason.
 
 use anyhow::{Context, Result, bail, ensure};
@@ -112,7 +112,7 @@ fn test(program: &Path, number: usize, root: &Path) -> Result<Verdict> {
 fn programs_of_the_torture_suite_end_well() -> Result<()> {
     let every = match env::var("MAIZE_TORTURE_EVERY") {
         Ok(value) => value.parse().with_context(|| format!("MAIZE_TORTURE_EVERY={value}"))?,
-        Err(_) => 8,
+        Err(_) => 40,
     };
     let root = fresh_directory(env!("CARGO_TARGET_TMPDIR"), "torture")?;
     let exclusions = exclusions()?;
