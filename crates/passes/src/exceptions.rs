@@ -57,9 +57,8 @@ fn separate_pads(function: Function) {
     for pad in landing_pads(function) {
         let joined = pad.block();
         let Some(invokes) = invokes.get(&joined) else { continue };
-        let phis = joined.phis();
-        let builder = Builder::before(pad);
-        let found = builder.phi(pad.ty());
+        let builder = Builder::new(function.context());
+        let mut found_on_each = Vec::new();
         let mut own_pads: HashMap<Block, Block> = HashMap::new();
         for &invoke in invokes {
             let own = joined.insert_block_before("");
@@ -68,19 +67,13 @@ fn separate_pads(function: Function) {
             builder.insert(copy);
             builder.branch(joined);
             invoke.set_successor(1, own);
-            found.add_incoming(copy, own);
+            found_on_each.push((copy, own));
             own_pads.insert(invoke.block(), own);
         }
-        for phi in phis {
-            // A phi's incoming blocks cannot be changed through the C API.
-            builder.position_before(phi);
-            let new = builder.phi(phi.ty());
-            for (value, predecessor) in phi.incoming() {
-                new.add_incoming(value, own_pads.get(&predecessor).copied().unwrap_or(predecessor));
-            }
-            phi.replace_all_uses_with(new);
-            phi.erase();
-        }
+        joined.replace_predecessors(|predecessor| own_pads.get(&predecessor).copied().unwrap_or(predecessor));
+        builder.position_before(pad);
+        let found = builder.phi(pad.ty());
+        found_on_each.into_iter().for_each(|(copy, own)| found.add_incoming(copy, own));
         pad.replace_all_uses_with(found);
         pad.erase();
     }

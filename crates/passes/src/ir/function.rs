@@ -247,20 +247,22 @@ impl Block {
         let Some(terminator) = self.terminator() else { unreachable!("a block with a successor has a terminator") };
         let target = terminator.successors()[index as usize];
         let edge = target.insert_block_before("");
-        let builder = super::Builder::at_end(edge);
-        builder.branch(target);
+        super::Builder::at_end(edge).branch(target);
         terminator.set_successor(index, edge);
-        for phi in target.phis() {
-            // A phi's incoming blocks cannot be changed through the C API.
-            builder.position_before(phi);
-            let new = builder.phi(phi.ty());
+        target.replace_predecessors(|predecessor| if predecessor == self { edge } else { predecessor });
+        edge
+    }
+
+    /// Has the block's phis name other predecessors. The C API cannot change those of a phi, so phis are made anew.
+    pub fn replace_predecessors(self, replacement: impl Fn(Block) -> Block) {
+        for phi in self.phis() {
+            let new = super::Builder::before(phi).phi(phi.ty());
             for (value, predecessor) in phi.incoming() {
-                new.add_incoming(value, if predecessor == self { edge } else { predecessor });
+                new.add_incoming(value, replacement(predecessor));
             }
             phi.replace_all_uses_with(new);
             phi.erase();
         }
-        edge
     }
 
     /// Deletes the block and what is in it.
