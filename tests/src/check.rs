@@ -1,7 +1,7 @@
 //! What tests require of a run. Every failure says how to repeat it.
 
 use crate::ISAS;
-use crate::report::{Exit, Report};
+use crate::report::{Exit, Migration, Report};
 use crate::run::Outcome;
 use anyhow::{Context, Result, bail, ensure};
 
@@ -62,22 +62,22 @@ impl Checked for Outcome {
             report.stays,
             outcome.command
         );
-        follow(&report).with_context(|| format!("the report of {}", outcome.command))?;
+        let about = || format!("the report of {}", outcome.command);
+        ensure!(report.version == 1, "version {}", report.version);
+        follow(&report.started_on, &report.migrations, report.elapsed_us).with_context(about)?;
+        for child in &report.children {
+            follow(&child.started_on, &child.migrations, report.elapsed_us).with_context(about)?;
+        }
         Ok(report)
     }
 }
 
 /// Each move starts where the one before ended, later.
-fn follow(report: &Report) -> Result<()> {
-    ensure!(report.version == 1, "version {}", report.version);
-    let (mut at, mut time) = (report.started_on.as_str(), 0);
-    for (number, migration) in report.migrations.iter().enumerate() {
+fn follow(started_on: &str, migrations: &[Migration], elapsed_us: u64) -> Result<()> {
+    let (mut at, mut time) = (started_on, 0);
+    for (number, migration) in migrations.iter().enumerate() {
         ensure!(migration.from == at, "move {number} is from {} but the program was on {at}", migration.from);
-        ensure!(
-            migration.at_us >= time && migration.at_us <= report.elapsed_us,
-            "move {number} at {}",
-            migration.at_us
-        );
+        ensure!(migration.at_us >= time && migration.at_us <= elapsed_us, "move {number} at {}", migration.at_us);
         ensure!(migration.frames > 0 && migration.record_bytes > 0, "move {number} carried nothing: {migration:?}");
         (at, time) = (&migration.to, migration.at_us);
     }

@@ -11,6 +11,8 @@ use std::process::Command;
 pub enum Package {
     /// bzip2 1.0.8.
     Bzip2,
+    /// dash 0.5.12.
+    Dash,
     /// Lua 5.4.4.
     Lua,
     /// zlib 1.2.13.
@@ -27,6 +29,13 @@ impl Package {
                 archive: "bzip2_1.0.8.orig.tar.gz",
                 sha256: "ab5a03176ee106d3f0fa90e381da478ddae405918153cca248e682cd0c4a2269",
                 directory: "bzip2-1.0.8",
+            },
+            Package::Dash => Source {
+                package: "dash",
+                version: "0.5.12-2",
+                archive: "dash_0.5.12.orig.tar.gz",
+                sha256: "6a474ac46e8b0b32916c4c60df694c82058d3297d8b385b74508030ca4a8f28a",
+                directory: "dash-0.5.12",
             },
             Package::Lua => Source {
                 package: "lua5.4",
@@ -70,6 +79,19 @@ pub fn build_bzip2_with(compiler: Compiler, directory: &Path, settings: &[&str])
     compiler.make(&source, &[settings, &["-j2", "bzip2", "bzip2recover"]].concat())?;
     compiler.make(&source, &["test"])?;
     Ok(source)
+}
+
+/// Configures and builds dash and returns the shell.
+///
+/// # Errors
+/// What configure or make printed.
+pub fn build_dash(compiler: Compiler, directory: &Path) -> Result<PathBuf> {
+    let source = Package::Dash.unpack(compiler, directory)?;
+    let mut configure = Command::new("./configure");
+    configure.args(["--quiet", "CC_FOR_BUILD=gcc"]).arg(format!("CC={}", compiler.command_line()));
+    run(configure.current_dir(&source))?;
+    compiler.make(&source, &["-j2"])?;
+    Ok(source.join("src/dash"))
 }
 
 /// Builds the Lua library and interpreter and returns the interpreter.

@@ -19,6 +19,23 @@ pub struct Report {
     pub migrations: Vec<Migration>,
     /// Moves that were asked for and did not happen.
     pub stays: Vec<Stay>,
+    /// The processes that the program has forked.
+    pub children: Vec<Child>,
+}
+
+/// A process that the program, or a child of it, has forked.
+#[derive(Debug, Deserialize)]
+pub struct Child {
+    /// Its process id.
+    pub id: u32,
+    /// That of its parent.
+    pub parent: u32,
+    /// The ISA it began on.
+    pub started_on: String,
+    /// Every move, in order.
+    pub migrations: Vec<Migration>,
+    /// Moves that were asked for and did not happen.
+    pub stays: Vec<Stay>,
 }
 
 /// How a program ended.

@@ -1,10 +1,11 @@
 //! The compilers: the native one that says what is right, and Maize's.
 
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::{env, fs};
 
 /// What a program is built with.
@@ -122,6 +123,22 @@ impl Compiler {
         command.env_remove("MAKEFLAGS").env_remove("MAKELEVEL").env_remove("MFLAGS");
         run(&mut command)
     }
+}
+
+/// One of our programs, built natively and with `maize cc` below `root`; once for all tests.
+///
+/// # Errors
+/// What the compiler printed.
+pub fn build_both(name: &'static str, root: &str) -> Result<(PathBuf, PathBuf)> {
+    static BUILT: Mutex<BTreeMap<&str, (PathBuf, PathBuf)>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(programs) = built.get(name) {
+        return Ok(programs.clone());
+    }
+    let directory = fresh_directory(root, name)?;
+    let programs = (Compiler::Gcc.build_program(name, &directory)?, Compiler::Maize.build_program(name, &directory)?);
+    built.insert(name, programs.clone());
+    Ok(programs)
 }
 
 /// The command that a line of words without quotes stands for.

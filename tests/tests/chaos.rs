@@ -89,6 +89,16 @@ fn bzip2_and_lua_move_at_points_that_seeds_draw() -> Result<()> {
     same(chaos(lua, &["--runs", "3"]).directory(program_source("")).arguments(["workload.lua", "1"]), 60).map(drop)
 }
 
+#[test]
+fn a_program_moves_at_points_that_seeds_draw_while_it_waits_for_others() -> Result<()> {
+    let directory = directory("workers")?;
+    let native = Compiler::Gcc.build_program("workers", &directory)?;
+    let program = Compiler::Maize.build_program("workers", &directory)?;
+    let native = native.to_string_lossy().into_owned();
+    let report = same(chaos(program, &["--runs", "3", "--expect-command", &native]), 60)?;
+    has_the_same_events_everywhere(&report)
+}
+
 /// Where a program moved: event, source and destination.
 fn places(report: &maize_tests::Report) -> Vec<(Option<u64>, String, String)> {
     let place =

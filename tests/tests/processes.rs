@@ -1,27 +1,16 @@
 //! What else belongs to a process: a deep stack, blocked calls, open files, its end; and moves that fail.
 
 use anyhow::{Context, Result, ensure};
-use maize_tests::{Checked, Compiler, Exit, ISAS, Input, Placement, Run, Running, fresh_directory};
-use std::collections::BTreeMap;
+use maize_tests::{Checked, Exit, ISAS, Input, Placement, Run, Running, build_both, fresh_directory};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// One of our programs, built natively and with `maize cc`; once for all tests.
 fn build(name: &'static str) -> Result<(PathBuf, PathBuf)> {
-    static BUILT: Mutex<BTreeMap<&str, (PathBuf, PathBuf)>> = Mutex::new(BTreeMap::new());
-    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(programs) = built.get(name) {
-        return Ok(programs.clone());
-    }
-    let directory = fresh_directory(env!("CARGO_TARGET_TMPDIR"), name)?;
-    let programs = (Compiler::Gcc.build_program(name, &directory)?, Compiler::Maize.build_program(name, &directory)?);
-    built.insert(name, programs.clone());
-    Ok(programs)
+    build_both(name, env!("CARGO_TARGET_TMPDIR"))
 }
 
 /// What the native build prints with these arguments.

@@ -38,8 +38,9 @@ pub struct Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Kind {
-    /// Node to host, first of all: run the program from its start; `[1 to count events, or 0, the event at which to move or [`NEVER`],
-    /// how often a point counts in a round or 0]`.
+    /// Node to host, first of all: run the program from its start. `[1 to count events, or 0, the event at which to move or [`NEVER`],
+    /// how often a point counts in a round or 0, crate::processes::SERVED or 0, the process's id if it was forked]`, and in the text the
+    /// path of the program's file.
     Run = 1,
     /// Node to host, first of all: wait for a program to arrive.
     Receive = 2,
@@ -48,6 +49,8 @@ pub enum Kind {
     Move = 3,
     /// Node to destination, with the transfer socket.
     Accept = 4,
+    /// Node to source, after `Departed`: nothing more is sent to it. It hands back signals that it has got, and exits.
+    Release = 5,
     /// Host to node: set up and waiting.
     Ready = 16,
     /// Source to node: the program has left; `[frames, record bytes, capture ns, bytes moved, when it was suspended (ns of
@@ -65,6 +68,14 @@ pub enum Kind {
     Reached = 21,
     /// Host to node: the program ends; `[events so far]`.
     Passed = 22,
+    /// Source to node, after `Release`: a signal that came too late, `[signal, si_code, sender, value]`.
+    Undelivered = 24,
+    /// A child of a `fork` to node, first of all: `[its process id]`.
+    Born = 25,
+    /// Host to node: a question about processes ([`crate::processes::Request`]).
+    Call = 26,
+    /// Node to host, on the socket that came with the question: `[result, ...]`.
+    Answer = 27,
     /// Source to destination: what follows, `[record address, thread pointer, regions, runs, start time ns, memory bytes]`,
     /// with the memory file as descriptor.
     State = 32,
@@ -72,7 +83,7 @@ pub enum Kind {
     Descriptors = 33,
     /// Destination to source: everything is in place.
     Restored = 34,
-    /// Source to destination: run; the source will not. `[signals that came in the meantime, one bit each]`
+    /// Source to destination: run; the source will not.
     Commit = 35,
     /// Destination to source: it cannot be done, for the reason in `text`.
     Refused = 36,
@@ -86,6 +97,7 @@ impl Kind {
             2 => Kind::Receive,
             3 => Kind::Move,
             4 => Kind::Accept,
+            5 => Kind::Release,
             16 => Kind::Ready,
             17 => Kind::Departed,
             18 => Kind::Arrived,
@@ -93,6 +105,10 @@ impl Kind {
             20 => Kind::Frames,
             21 => Kind::Reached,
             22 => Kind::Passed,
+            24 => Kind::Undelivered,
+            25 => Kind::Born,
+            26 => Kind::Call,
+            27 => Kind::Answer,
             32 => Kind::State,
             33 => Kind::Descriptors,
             34 => Kind::Restored,

@@ -9,6 +9,7 @@ pub mod control;
 pub mod image;
 pub mod isa;
 pub mod layout;
+pub mod processes;
 pub mod record;
 pub mod site_table;
 pub mod symbols;

@@ -7,7 +7,7 @@ use crate::status::Status;
 use maize_abi::Isa;
 use maize_driver::cc::terminal;
 use maize_node::{Draw, Event, EventMoves, EventPlan, Exit, HopPlan, Report, RunError, RunOptions};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use std::env;
 use std::ffi::OsString;
 use std::fs::File;
@@ -132,11 +132,11 @@ fn keep_interrupts_for_the_program() {
     }
 }
 
-/// The signals that whoever started this command means for the program, as bytes to be read.
+/// The signals that whoever started this command means for the program, and those that tell of its processes, as bytes to be read.
 fn signals_to_hand_on() -> Option<Arc<OwnedFd>> {
     let (reader, writer) = std::io::pipe().ok()?;
     let writer = Arc::new(writer);
-    for signal in [SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH] {
+    for signal in [SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD] {
         let writer = Arc::clone(&writer);
         let hand_on = move || {
             // A signal handler has nobody to tell that it failed.

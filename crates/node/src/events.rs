@@ -1,9 +1,11 @@
 //! Moves at counted events: migration points that the program passes and system calls that it makes (docs/chaos.md). The same plan
 //! moves the same program at the same places every time.
 
+use crate::report::{Activation, Place};
 use maize_abi::Isa;
-use maize_abi::control::NEVER;
+use maize_abi::control::{Kind, Message, NEVER};
 use std::fmt;
+use std::iter::Peekable;
 use std::str::FromStr;
 
 /// Which events count, and at which to move where.
@@ -140,6 +142,80 @@ impl Draw {
             at = if others.is_empty() { at } else { others[random.usize(0..others.len())] };
             Some(Move { event, to: at })
         })
+    }
+}
+
+/// The moves at events that a process is still to make, and what it says of them.
+pub(crate) struct Counted {
+    moves: Peekable<Box<dyn Iterator<Item = Move>>>,
+    passes: u8,
+    /// How many activations of a place are kept.
+    depth: usize,
+    /// What is known of the place at which the process waits to be moved; without an event it does not wait.
+    place: Place,
+    /// How many events there were in all.
+    passed: Option<u64>,
+}
+
+impl Counted {
+    /// Those of a plan, of a process that starts on `start`.
+    pub(crate) fn new(plan: &EventPlan, start: Isa) -> Counted {
+        let depth = match plan.moves {
+            EventMoves::Listed(_) => usize::MAX,
+            // Thousands of moves may be drawn.
+            EventMoves::Drawn(_) => 1,
+        };
+        let moves = plan.schedule(start).peekable();
+        Counted { moves, passes: plan.passes, depth, place: Place::default(), passed: None }
+    }
+
+    /// What the process is asked for as it starts: the first values of `Run`.
+    pub(crate) fn request(&mut self) -> [u64; 3] {
+        [1, self.next_event(), self.passes.into()]
+    }
+
+    /// The event of the next move.
+    pub(crate) fn next_event(&mut self) -> u64 {
+        self.moves.peek().map_or(NEVER, |next| next.event)
+    }
+
+    /// Where the next move goes, which is the next no more.
+    pub(crate) fn next(&mut self) -> Option<Isa> {
+        self.moves.next().map(|next| next.to)
+    }
+
+    /// Whether the process waits at an event to be moved.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.place.event > 0
+    }
+
+    /// Where it waits, as it is about to be moved.
+    pub(crate) fn take_place(&mut self) -> Place {
+        std::mem::take(&mut self.place)
+    }
+
+    /// How many events there were in all, once the process has said so.
+    pub(crate) fn passed(&self) -> Option<u64> {
+        self.passed
+    }
+
+    /// Takes note of what a message says about events.
+    pub(crate) fn hear(&mut self, message: &Message) {
+        match message.kind() {
+            Some(Kind::Frames) => {
+                let known = message.values.iter().filter(|&&value| value != 0);
+                let activations = known.map(|&value| Activation { resume: (value >> 32) as u32, site: value as u32 });
+                let room = self.depth.saturating_sub(self.place.activations.len());
+                self.place.activations.extend(activations.take(room));
+            }
+            Some(Kind::Reached) => {
+                let [event, call, ..] = message.values;
+                self.place.event = event;
+                self.place.system_call = (call != NEVER).then_some(call);
+            }
+            Some(Kind::Passed) => self.passed = Some(message.values[0]),
+            _ => {}
+        }
     }
 }
 

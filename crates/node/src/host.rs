@@ -1,20 +1,26 @@
 //! One host process: a fresh process of one ISA, and the control socket to the runtime in it.
 
 use crate::error::RunError;
+use crate::kernel::{self, Ended};
 use maize_abi::Isa;
-use maize_abi::control::{ATTENTION_SIGNAL, DESCRIPTOR_VARIABLE, Kind, Message};
+use maize_abi::control::{ATTENTION_SIGNAL, DESCRIPTOR_VARIABLE, Kind, Message, TEXT_SIZE};
+use maize_abi::processes::SignalInformation;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketFlags, SocketType,
 };
 use rustix::process::{Pid, PidfdFlags, Signal};
 use std::cell::Cell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::OsString;
-use std::io::IoSlice;
+use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 /// How the code for one ISA is started.
 pub(crate) struct Launcher {
@@ -24,6 +30,42 @@ pub(crate) struct Launcher {
     /// The executable file of this ISA.
     executable: Executable,
     arguments: Vec<OsString>,
+}
+
+/// The launchers of one program, for every ISA that a process of it may be on.
+pub(crate) struct Launchers {
+    pub(crate) program: PathBuf,
+    by_isa: HashMap<Isa, Launcher>,
+}
+
+impl Launchers {
+    /// Prepares to start the program in `file` for these ISAs.
+    pub(crate) fn new(program: &Path, isas: &[Isa], arguments: &[OsString]) -> Result<Launchers, RunError> {
+        let image = maize_image::Image::open(program).map_err(|error| RunError::Image(error.to_string()))?;
+        let mut by_isa = HashMap::new();
+        for &isa in isas {
+            if let Entry::Vacant(place) = by_isa.entry(isa) {
+                place.insert(Launcher::new(&image, program, isa, arguments.to_owned())?);
+            }
+        }
+        Ok(Launchers { program: program.to_owned(), by_isa })
+    }
+
+    /// The path of the program's file, as the text of a message: empty if it is too long.
+    pub(crate) fn described(&self) -> [u8; TEXT_SIZE] {
+        let path = self.program.canonicalize().unwrap_or_else(|_| self.program.clone());
+        let bytes = path.as_os_str().as_bytes();
+        let mut text = [0; TEXT_SIZE];
+        if bytes.len() < TEXT_SIZE {
+            text[..bytes.len()].copy_from_slice(bytes);
+        }
+        text
+    }
+
+    /// The launcher for one of the ISAs.
+    pub(crate) fn of(&self, isa: Isa) -> Result<&Launcher, RunError> {
+        self.by_isa.get(&isa).ok_or_else(|| RunError::NoSuchIsa { path: self.program.clone(), isa })
+    }
 }
 
 enum Executable {
@@ -54,12 +96,30 @@ impl Launcher {
         Ok(Launcher { isa, emulator, executable, arguments })
     }
 
-    fn command(&self) -> Command {
+    /// The emulator, if it needs one, and the executable file.
+    pub(crate) fn paths(&self) -> (Option<&Path>, PathBuf) {
         let executable: PathBuf = match &self.executable {
             Executable::Path(path) => path.clone(),
             // By this process's name for it: the program must not inherit the descriptor.
             Executable::Memory(file) => format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into(),
         };
+        (self.emulator.as_deref(), executable)
+    }
+
+    /// How a process of this ISA executes the program itself: emulator, executable file and, for a script, its interpreter with argument, a
+    /// line each. `None` if the kernel does by itself.
+    pub(crate) fn described(&self, script: Option<&(PathBuf, String)>) -> Option<String> {
+        if matches!(self.executable, Executable::Path(_)) {
+            return None;
+        }
+        let (emulator, executable) = self.paths();
+        let emulator = emulator.unwrap_or(Path::new("")).display();
+        let (interpreter, argument) = script.map_or((Path::new(""), ""), |(path, argument)| (path, argument));
+        Some(format!("{emulator}\n{}\n{}\n{argument}", executable.display(), interpreter.display()))
+    }
+
+    fn command(&self) -> Command {
+        let (_, executable) = self.paths();
         let name = self.arguments.first().cloned().unwrap_or_default();
         let mut command = match &self.emulator {
             Some(emulator) => {
@@ -104,38 +164,65 @@ fn memory_file(bytes: &[u8]) -> Result<OwnedFd, RunError> {
     Ok(file)
 }
 
+/// Real-time signals are numbered from here.
+const FIRST_REAL_TIME: u32 = 32;
+/// How many of them qemu-user keeps for its own libc: its program's are so much higher for the kernel.
+const EMULATORS_OWN: u32 = 2;
+
 /// A running host process.
 pub(crate) struct Host {
     pub(crate) isa: Isa,
-    child: Child,
+    pid: Pid,
     pidfd: OwnedFd,
     control: OwnedFd,
     /// The runtime has closed its end: nothing more will come.
     hung_up: Cell<bool>,
 }
 
+/// A message, and the descriptors that came with it.
+pub(crate) struct Heard {
+    pub(crate) message: Message,
+    pub(crate) descriptors: Vec<OwnedFd>,
+}
+
 impl Host {
-    /// Starts a host process and tells it what to do `first`. One that is to receive a program gets no standard streams: it
+    /// Starts a host process. Its first message is `first`. One that is to receive a program gets no standard streams: it
     /// receives the program's.
     pub(crate) fn start(launcher: &Launcher, first: &Message) -> Result<Host, RunError> {
-        let receive = first.kind() == Some(Kind::Receive);
         let isa = launcher.isa;
         let (control, theirs) = socket_pair()?;
         rustix::io::fcntl_setfd(&theirs, rustix::io::FdFlags::empty())
             .map_err(RunError::system("passing the control socket"))?;
         let mut command = launcher.command();
         command.env(DESCRIPTOR_VARIABLE, theirs.as_raw_fd().to_string());
-        if receive {
+        if first.kind() == Some(Kind::Receive) {
             command.stdin(Stdio::null()).stdout(Stdio::null());
         }
         let child = command.spawn().map_err(|source| RunError::Spawn { isa, source })?;
-        let pid = Pid::from_child(&child);
-        let pidfd =
-            rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(RunError::system("watching a host"))?;
-        let host = Host { isa, child, pidfd, control, hung_up: Cell::new(false) };
+        let host = Host::of(isa, Pid::from_child(&child), control)?;
         // A host that died at once shows as such when it is waited for.
         let _ = host.send(first, None);
         Ok(host)
+    }
+
+    /// A host process that another one has forked, and that says so on `control`. `None` if it is gone already.
+    pub(crate) fn adopt(isa: Isa, control: OwnedFd) -> Result<Option<Host>, RunError> {
+        let mut bytes = [0_u8; size_of::<Message>()];
+        let length = loop {
+            match rustix::net::recv(&control, &mut bytes, RecvFlags::empty()) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => break result.map_or(0, |(length, _)| length),
+            }
+        };
+        let born = Message::from_bytes(&bytes[..length]).filter(|message| message.kind() == Some(Kind::Born));
+        let pid = born.and_then(|message| i32::try_from(message.values[0]).ok()).and_then(Pid::from_raw);
+        pid.map(|pid| Host::of(isa, pid, control)).transpose()
+    }
+
+    fn of(isa: Isa, pid: Pid, control: OwnedFd) -> Result<Host, RunError> {
+        let pidfd =
+            rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(RunError::system("watching a host"))?;
+        Ok(Host { isa, pid, pidfd, control, hung_up: Cell::new(false) })
     }
 
     /// Becomes readable when the runtime has said something; `None` once it never will again.
@@ -150,49 +237,84 @@ impl Host {
 
     /// The process.
     pub(crate) fn pid(&self) -> Pid {
-        Pid::from_child(&self.child)
+        self.pid
     }
 
     /// Sends a message, with a descriptor.
     pub(crate) fn send(&self, message: &Message, descriptor: Option<BorrowedFd<'_>>) -> Result<(), RunError> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
-        if !descriptors.is_empty() {
-            ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-        }
-        let parts = [IoSlice::new(message.as_bytes())];
-        rustix::net::sendmsg(&self.control, &parts, &mut ancillary, SendFlags::NOSIGNAL)
-            .map(|_| ())
-            .map_err(RunError::system("sending to a host process"))
+        send(self.control.as_fd(), message, descriptor)
     }
 
     /// The next message, if one is there.
-    pub(crate) fn receive(&self) -> Option<Message> {
+    pub(crate) fn receive(&self) -> Option<Heard> {
         let mut bytes = [0_u8; size_of::<Message>()];
-        let (length, _) = rustix::net::recv(&self.control, &mut bytes, RecvFlags::DONTWAIT).ok()?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let length = rustix::net::recvmsg(&self.control, &mut parts, &mut ancillary, flags).ok()?.bytes;
         self.hung_up.set(length == 0);
-        Message::from_bytes(&bytes[..length])
+        let descriptors = ancillary
+            .drain()
+            .filter_map(
+                |message| if let RecvAncillaryMessage::ScmRights(rights) = message { Some(rights) } else { None },
+            )
+            .flatten()
+            .collect();
+        Some(Heard { message: Message::from_bytes(&bytes[..length])?, descriptors })
+    }
+
+    /// Sends the process a signal in the name of another.
+    pub(crate) fn send_signal(&self, signal: &SignalInformation) {
+        let signal = match signal.signal {
+            number if is_native(self.isa) || number < FIRST_REAL_TIME => *signal,
+            number => SignalInformation { signal: number + EMULATORS_OWN, ..*signal },
+        };
+        let _ = kernel::send(self.pid, &signal);
     }
 
     /// Makes the runtime look at its control socket.
     pub(crate) fn draw_attention(&self) {
         // SAFETY of the signal: ignored by default; the runtime handles it.
         if let Some(signal) = Signal::from_named_raw(ATTENTION_SIGNAL) {
-            let _ = rustix::process::kill_process(self.pid(), signal);
+            let _ = rustix::process::kill_process(self.pid, signal);
         }
     }
 
     /// Waits for the end of the process.
-    pub(crate) fn wait(&mut self) -> Result<std::process::ExitStatus, RunError> {
-        self.child.wait().map_err(|source| RunError::System { what: "waiting for a host process", source })
+    pub(crate) fn wait(&self) -> Result<Ended, RunError> {
+        let mut ended =
+            kernel::wait(self.pid).map_err(|source| RunError::System { what: "waiting for a host process", source })?;
+        let signal = (ended.status & 0x7f).cast_unsigned();
+        if !is_native(self.isa) && signal >= FIRST_REAL_TIME + EMULATORS_OWN {
+            ended.status -= EMULATORS_OWN.cast_signed();
+        }
+        Ok(ended)
     }
 
     /// Ends a process that holds no program.
-    pub(crate) fn discard(mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    pub(crate) fn discard(self) {
+        let _ = rustix::process::kill_process(self.pid, Signal::KILL);
+        let _ = self.wait();
     }
+}
+
+/// Sends a message over a socket, with a descriptor.
+pub(crate) fn send(
+    socket: BorrowedFd<'_>,
+    message: &Message,
+    descriptor: Option<BorrowedFd<'_>>,
+) -> Result<(), RunError> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
+    if !descriptors.is_empty() {
+        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    }
+    let parts = [IoSlice::new(message.as_bytes())];
+    rustix::net::sendmsg(socket, &parts, &mut ancillary, SendFlags::NOSIGNAL)
+        .map(|_| ())
+        .map_err(RunError::system("sending to a host process"))
 }
 
 /// Two connected packet sockets, closed on exec.

@@ -7,12 +7,16 @@
 mod error;
 mod events;
 mod host;
+mod kernel;
 mod plan;
+mod processes;
+mod program;
 mod report;
+mod serve;
 mod supervisor;
 
 pub use error::RunError;
 pub use events::{Draw, EventMoves, EventPlan, Move, MoveList, MoveListError};
 pub use plan::HopPlan;
-pub use report::{Activation, Exit, Migration, Place, Report, Stay};
+pub use report::{Activation, Child, Exit, Migration, Place, Report, Stay};
 pub use supervisor::{Event, RunOptions, run};

@@ -22,9 +22,11 @@ pub(crate) struct Tour {
 }
 
 impl Tour {
-    pub(crate) fn new(plan: HopPlan) -> Tour {
-        let random = plan.seed.map(fastrand::Rng::with_seed);
-        Tour { plan, position: 0, random }
+    /// The moves of a process that is the `ordinal`th (from 0) to begin, and begins on `isa`.
+    pub(crate) fn new(plan: HopPlan, ordinal: u64, isa: Isa) -> Tour {
+        let random = plan.seed.map(|seed| fastrand::Rng::with_seed(seed.wrapping_add(ordinal)));
+        let position = plan.isas.iter().position(|&stop| stop == isa).unwrap_or(0);
+        Tour { plan, position, random }
     }
 
     /// Time until the next move.
@@ -54,7 +56,7 @@ mod tests {
     #[test]
     fn a_seed_fixes_the_tour_and_never_stays() {
         let plan = HopPlan { isas: Isa::ALL.to_vec(), every: Duration::from_millis(20), seed: Some(7) };
-        let (mut one, mut two) = (Tour::new(plan.clone()), Tour::new(plan));
+        let (mut one, mut two) = (Tour::new(plan.clone(), 3, Isa::X86_64), Tour::new(plan, 3, Isa::X86_64));
         let mut at = Isa::X86_64;
         for _ in 0..1000 {
             let next = one.next();
@@ -68,7 +70,7 @@ mod tests {
     #[test]
     fn without_a_seed_the_tour_goes_round_at_fixed_times() {
         let plan = HopPlan { isas: Isa::ALL.to_vec(), every: Duration::from_millis(20), seed: None };
-        let mut tour = Tour::new(plan);
+        let mut tour = Tour::new(plan, 0, Isa::X86_64);
         let visited: Vec<Isa> = (0..4).map(|_| tour.next()).collect();
         assert_eq!(visited, [Isa::Aarch64, Isa::Riscv64, Isa::X86_64, Isa::Aarch64]);
         assert_eq!(tour.interval(), Duration::from_millis(20));

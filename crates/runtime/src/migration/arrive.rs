@@ -96,16 +96,14 @@ fn take_over(control: i64, transfer: i64) -> Result<State, &'static str> {
 fn run(transfer: i64, state: &State) -> ! {
     channel::send(transfer, &Message::new(Kind::Restored, [0; 8]), &[]);
     let commit = channel::receive(transfer, true).map(|received| received.message);
-    let Some(commit) = commit.filter(|message| message.kind() == Some(Kind::Commit)) else { leave() };
-    let [pending, ..] = commit.values;
+    if commit.and_then(|message| message.kind()) != Some(Kind::Commit) {
+        leave();
+    }
     close(transfer);
     SUSPENDED.store(state.suspended, Ordering::Relaxed);
     // SAFETY: the program's memory is in place; its thread pointer is in it, and its records.
     unsafe {
         process::arrive(state.thread_pointer);
-        for signal in (1..=64).filter(|signal| pending & 1 << (signal - 1) != 0) {
-            kernel::call(KILL, [process::identity::host_pid(), signal]);
-        }
         RESUMED.store(time::monotonic(), Ordering::Relaxed);
         resume(process::stack_top(), state.outermost)
     }

@@ -2,12 +2,16 @@
 
 use super::channel::{self, close};
 use super::descriptors::{self, Sender};
-use super::{Interrupted, Stop, mapped_files, memory_file};
+use super::{Interrupted, Stop, mapped_files, memory_file, record_locks};
 use crate::continuation::capture::{Captured, NotNow, capture};
 use crate::continuation::resume::write_leaf;
 use crate::continuation::unwind::SiteTable;
 use crate::memory::map::{Kind as RegionKind, Region};
+use crate::process::usage;
+use crate::signal::bit;
 use crate::signal::calls::without_signals;
+use crate::signal::host::is_from_node;
+use crate::signal::state::Information;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
 use crate::{isa, memory, process, time};
@@ -24,13 +28,17 @@ pub fn depart(interrupted: &Interrupted<'_>, control: i64, transfer: i64) -> &'s
     if process::thread_count() > 1 {
         return "it has several threads; only programs of one thread can move";
     }
-    if has_children() {
-        return "it has child processes, which cannot move with it";
+    if record_locks::any_held() {
+        return "it holds record locks of fcntl on a file, which only the process itself can hold";
     }
     // Memory is copied; signals that come meanwhile are raised again where the program goes on.
+    let used = usage::noted();
     without_signals(|| match try_to_depart(interrupted, control, transfer) {
         Ok(never) => match never {},
-        Err(reason) => reason,
+        Err(reason) => {
+            usage::stay(used);
+            reason
+        }
     })
 }
 
@@ -43,6 +51,7 @@ fn try_to_depart(
     let captured = capture_thread(interrupted)?;
     let capture_time = time::monotonic() - start;
     process::depart();
+    let pending_before = pending_signals();
     let contents = memory_file::write()?;
     let sent = send_state(&contents, &captured, start, transfer, &[control, transfer, contents.file]);
     close(contents.file);
@@ -52,12 +61,12 @@ fn try_to_depart(
         Some(Some(Kind::Refused)) => return Err("the new process could not take it over"),
         _ => return Err("the new process ended before it had taken it over"),
     }
-    let commit = Message::new(Kind::Commit, [pending_signals(), 0, 0, 0, 0, 0, 0, 0]);
-    if !channel::send(transfer, &commit, &[]) {
+    if !channel::send(transfer, &Message::new(Kind::Commit, [0; 8]), &[]) {
         return Err("the new process ended before it had taken it over");
     }
     let values = [captured.frames, captured.bytes, capture_time, contents.bytes, start, 0, 0, 0];
     channel::send(control, &Message::new(Kind::Departed, values), &[]);
+    hand_back_signals(control, pending_before);
     loop {
         // SAFETY: the program is elsewhere.
         unsafe { kernel::call(EXIT_GROUP, [0]) };
@@ -146,17 +155,40 @@ fn send_state(
     if sent && sender.finish() { Ok(()) } else { Err(gone) }
 }
 
-fn has_children() -> bool {
-    const P_ALL: u64 = 0;
-    const WNOHANG: u64 = 1;
-    const WEXITED: u64 = 4;
-    const WNOWAIT: u64 = 0x0100_0000;
-    // SAFETY: without a buffer nothing is written.
-    let result = unsafe { kernel::call(WAITID, [P_ALL, 0, 0, WNOHANG | WEXITED | WNOWAIT, 0]) };
-    result != -ECHILD
+/// When the node sends nothing to this process any more, gives it what has come and been kept out, for it to send to the destination.
+fn hand_back_signals(control: i64, pending_before: u64) {
+    /// `SIGALRM`, `SIGVTALRM`, `SIGPROF`: those of interval timers, which run at the destination already.
+    const TIMERS: u64 = bit(14) | bit(26) | bit(27);
+    const SI_KERNEL: i32 = 0x80;
+    const SI_TIMER: i32 = -2;
+    while let Some(received) = channel::receive(control, true) {
+        if received.message.kind() == Some(Kind::Release) {
+            break;
+        }
+    }
+    let (all, now) = (u64::MAX, [0u64; 2]);
+    let mut information = Information([0; 16]);
+    loop {
+        let arguments = [&raw const all as u64, &raw mut information as u64, now.as_ptr() as u64, 8];
+        // SAFETY: a signal set, a `siginfo_t` and a `struct timespec`.
+        let signal = unsafe { kernel::call(RT_SIGTIMEDWAIT, arguments) };
+        if signal <= 0 {
+            return;
+        }
+        let signal = signal as u64;
+        let is_timers = TIMERS & bit(signal) != 0 && information.code() == SI_KERNEL || information.code() == SI_TIMER;
+        let came_by_timer = is_timers && pending_before & bit(signal) == 0;
+        if came_by_timer || is_from_node(signal, &information) {
+            continue;
+        }
+        process::identity::name_sender(&mut information);
+        let [_, _, sender, value, ..] = information.0;
+        let values = [signal, information.code() as u64, sender, value, 0, 0, 0, 0];
+        channel::send(control, &Message::new(Kind::Undelivered, values), &[]);
+    }
 }
 
-/// Signals that came while they were blocked: the destination raises them again.
+/// The signals that have come and been kept out.
 fn pending_signals() -> u64 {
     let mut set = 0u64;
     // SAFETY: a signal set of 8 bytes.

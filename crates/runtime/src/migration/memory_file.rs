@@ -284,9 +284,21 @@ fn needs_protection(region: &Region) -> bool {
     !writable && !is_guard(region) && region.kind != Kind::Image && region.is_private()
 }
 
+/// A segment of System V is found by its id, which the map has in place of an inode.
+fn attach(region: &Region) -> Result<(), &'static str> {
+    const SHM_READ_ONLY: u64 = 0o10000;
+    let flags = if u64::from(region.protection) & PROT_WRITE != 0 { 0 } else { SHM_READ_ONLY };
+    // SAFETY: nothing is mapped there.
+    let result = unsafe { kernel::call(SHMAT, [region.inode, region.start, flags]) };
+    if result == region.start as i64 { Ok(()) } else { Err("a segment of shared memory cannot be attached again") }
+}
+
 fn map_region(region: &Region, file: i64) -> Result<(), &'static str> {
     if region.kind == Kind::Image || is_guard(region) {
         return Ok(());
+    }
+    if region.kind == Kind::SharedSegment {
+        return attach(region);
     }
     let is_file = matches!(region.kind, Kind::PrivateFile | Kind::SharedFile);
     if is_file && file < 0 {

@@ -4,12 +4,13 @@
 //! destination's. A move that fails for any reason leaves the program running here, and the node is told why.
 
 mod arrive;
-mod channel;
+pub mod channel;
 mod depart;
 mod descriptors;
 mod mapped_files;
 mod memory_file;
 mod page_map;
+pub mod record_locks;
 
 pub use arrive::receive;
 

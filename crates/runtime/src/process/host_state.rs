@@ -1,6 +1,7 @@
 //! What the kernel keeps for a process besides memory, descriptors and signals, and a new process must be given too: working directory,
-//! file mode mask, limits, interval timers.
+//! file mode mask, limits, interval timers, priority, processors, and what `prctl` has set.
 
+use super::control::Settings;
 use crate::sync::Lock;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
@@ -9,12 +10,19 @@ use crate::time::monotonic;
 const PATH_MAX: usize = 4096;
 const LIMITS: usize = 16;
 const TIMERS: usize = 3;
+/// Words of a set of 1024 processors.
+const PROCESSORS: usize = 16;
+const PRIO_PROCESS: u64 = 0;
 
 struct HostState {
     directory: [u8; PATH_MAX],
     mode_mask: u64,
     limits: [[u64; 2]; LIMITS],
     timers: [[u64; 4]; TIMERS],
+    /// As `getpriority` returns it: 20 less the nice value.
+    priority: i64,
+    processors: [u64; PROCESSORS],
+    settings: Settings,
     saved_at: u64,
 }
 
@@ -23,6 +31,9 @@ static STATE: Lock<HostState> = Lock::new(HostState {
     mode_mask: 0,
     limits: [[0; 2]; LIMITS],
     timers: [[0; 4]; TIMERS],
+    priority: 20,
+    processors: [0; PROCESSORS],
+    settings: Settings::UNKNOWN,
     saved_at: 0,
 });
 
@@ -38,11 +49,17 @@ pub fn save() {
         }
         state.mode_mask = kernel::call(UMASK, [0]) as u64;
         kernel::call(UMASK, [state.mode_mask]);
+        state.settings = Settings::read();
         for (kind, limit) in state.limits.iter_mut().enumerate() {
             kernel::call(PRLIMIT64, [0, kind as u64, 0, limit.as_mut_ptr() as u64]);
         }
         for (kind, timer) in state.timers.iter_mut().enumerate() {
             kernel::call(GETITIMER, [kind as u64, timer.as_mut_ptr() as u64]);
+        }
+        state.priority = kernel::call(GETPRIORITY, [PRIO_PROCESS, 0]);
+        let processors = state.processors.as_mut_ptr() as u64;
+        if kernel::call(SCHED_GETAFFINITY, [0, 8 * PROCESSORS as u64, processors]) < 0 {
+            state.processors = [0; PROCESSORS];
         }
     }
 }
@@ -57,6 +74,13 @@ pub fn restore() {
             kernel::call(CHDIR, [state.directory.as_ptr() as u64]);
         }
         kernel::call(UMASK, [state.mode_mask]);
+        state.settings.write();
+        if state.priority > 0 {
+            kernel::call(SETPRIORITY, [PRIO_PROCESS, 0, (20 - state.priority) as u64]);
+        }
+        if state.processors != [0; PROCESSORS] {
+            kernel::call(SCHED_SETAFFINITY, [0, 8 * PROCESSORS as u64, state.processors.as_ptr() as u64]);
+        }
         for (kind, limit) in state.limits.iter().enumerate() {
             if *limit != [0; 2] {
                 kernel::call(PRLIMIT64, [0, kind as u64, limit.as_ptr() as u64, 0]);

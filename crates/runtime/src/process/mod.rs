@@ -1,11 +1,19 @@
 //! The process: what the rest of the runtime asks about the program as a whole. [`start`] is where it begins, [`thread`] what is kept
-//! for each thread, [`identity`] the process ids it sees, [`host_state`] what the kernel keeps for it.
+//! for each thread, [`identity`] the process ids it sees, [`host_state`] what the kernel keeps for it. [`fork`], [`execute`] and [`family`] are
+//! about other processes, for which [`node`] asks the node.
 
+pub mod control;
+pub mod execute;
+pub mod family;
 pub mod fork;
 pub mod host_state;
 pub mod identity;
+pub mod node;
+pub mod proc_files;
 pub mod start;
 pub mod thread;
+pub mod timers;
+pub mod usage;
 
 use crate::events;
 use crate::isa;
@@ -73,14 +81,18 @@ pub unsafe fn arrive(thread_pointer: u64) {
     // SAFETY: by the contract above.
     unsafe { isa::set_host_thread_pointer(thread_pointer) };
     next_epoch();
+    family::detach();
     signal::calls::install_all();
     events::begin();
     host_state::restore();
+    timers::restore();
 }
 
 /// Called before a move, in the old process: notes in portable memory what the kernel keeps for it.
 pub fn depart() {
     host_state::save();
+    timers::save();
+    usage::depart();
 }
 
 /// The libc sets its thread's block.

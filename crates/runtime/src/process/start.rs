@@ -1,6 +1,6 @@
 //! The program's start: from the kernel's initial stack to the libc's entry.
 
-use super::{Thread, fatal, identity};
+use super::{Thread, control, fatal, identity, node, proc_files};
 use crate::events;
 use crate::isa::{enter_resumed, set_host_thread_pointer};
 use crate::local;
@@ -15,6 +15,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering;
 use maize_abi::control::{DESCRIPTOR_VARIABLE, Kind, Message};
 use maize_abi::layout::thread::TLS_GAP;
+use maize_abi::processes::{Request, SERVED};
 
 /// Bytes of the main thread's shadow stack if the stack's size is not limited.
 const UNLIMITED_STACK: u64 = 64 << 20;
@@ -174,17 +175,17 @@ unsafe extern "C" fn __maize_start(initial_stack: *const u64) -> ! {
     if let Some(image) = initial.auxiliary(AT_SYSINFO_EHDR) {
         time::find_clock(image);
     }
-    if let Some(text) = initial.variable(DESCRIPTOR_VARIABLE) {
-        take_control(text);
-    }
+    let id = initial.variable(DESCRIPTOR_VARIABLE).and_then(take_control);
     // SAFETY: called once.
-    unsafe { begin_program(initial) }
+    unsafe { begin_program(initial, id) }
 }
 
-/// Takes the control socket over and waits to be told what to do.
-fn take_control(descriptor: &[u8]) {
-    let digits = core::str::from_utf8(descriptor).ok().and_then(|text| text.parse::<u64>().ok());
-    let Some(given) = digits else { fatal("MAIZE_CONTROL_FD is not a descriptor") };
+/// Takes the control socket over and, unless the program is executed by another one, waits to be told what to do. Returns the id that
+/// the process has already if it is.
+fn take_control(value: &[u8]) -> Option<u64> {
+    let mut numbers =
+        value.split(|&byte| byte == b' ').map(|digits| core::str::from_utf8(digits).ok()?.parse::<u64>().ok());
+    let Some(given) = numbers.next().flatten() else { fatal("MAIZE_CONTROL_FD is not a descriptor") };
     // SAFETY: the descriptor is the runtime's by its name; it moves out of the program's way.
     let control = unsafe {
         match kernel::call(FCNTL, [given, F_DUPFD_CLOEXEC, KEPT_DESCRIPTORS]) {
@@ -200,28 +201,35 @@ fn take_control(descriptor: &[u8]) {
     local::CONTROL.store(control, Ordering::Relaxed);
     // SAFETY: takes no pointers.
     local::NODE.store(unsafe { kernel::call(GETPPID, []) }, Ordering::Relaxed);
+    if let Some(id) = numbers.next() {
+        node::serve();
+        return id;
+    }
     let mut packet = [0u8; size_of::<Message>()];
     // SAFETY: the buffer is as long as said.
     let length = unsafe { kernel::call(READ, [control as u64, packet.as_mut_ptr() as u64, packet.len() as u64]) };
     let message = usize::try_from(length).ok().and_then(|length| packet.get(..length)).and_then(Message::from_bytes);
-    let kind = message.and_then(|message| message.kind());
-    if let (Some(Kind::Run), Some(message)) = (kind, message) {
-        if let [1, next, passes, ..] = message.values {
-            events::ask(next, passes);
+    match message.as_ref().map(|message| (message.kind(), message.values)) {
+        Some((Some(Kind::Run), [counts, next, passes, served, ..])) => {
+            if counts == 1 {
+                events::ask(next, passes);
+            }
+            if served == SERVED {
+                node::serve();
+            }
+            note_executable(message);
         }
-        return;
-    }
-    match kind {
-        Some(Kind::Receive) => migration::receive(),
+        Some((Some(Kind::Receive), _)) => migration::receive(),
         _ => fatal("the node speaks another version of the control protocol, or is gone"),
     }
+    None
 }
 
 /// Sets up the program's memory, thread and signals, and enters the libc.
 ///
 /// # Safety
 /// Called once.
-unsafe fn begin_program(initial: InitialStack) -> ! {
+unsafe fn begin_program(initial: InitialStack, id: Option<u64>) -> ! {
     let top = memory::initialise(shadow_stack_size());
     // SAFETY: the shadow stack was just made, and is unused.
     let copy = unsafe { copy_to(initial, top) };
@@ -231,7 +239,11 @@ unsafe fn begin_program(initial: InitialStack) -> ! {
         Thread::main().fill_block(block, copy & !15);
         set_host_thread_pointer(block);
     }
-    identity::begin();
+    identity::begin(id.unwrap_or_else(identity::host_pid));
+    if id.is_some() {
+        migration::record_locks::may_hold();
+        note_executable(node::ask(Request::Executed, &[], None).map(|answer| answer.message));
+    }
     signal::calls::begin();
     // Before the handler was there, nobody heard the node.
     local::ATTENTION.store(1, Ordering::Relaxed);
@@ -239,6 +251,17 @@ unsafe fn begin_program(initial: InitialStack) -> ! {
     events::begin();
     // SAFETY: the stack below its top holds nothing that is still needed.
     unsafe { enter_resumed(super::stack_top(), __maize_libc_start as *const () as u64, copy) }
+}
+
+/// The node says which file is executed; otherwise the kernel knows.
+fn note_executable(message: Option<Message>) {
+    match message.as_ref().map(Message::text) {
+        Some(path) if !path.is_empty() => {
+            proc_files::set_executable(path.as_bytes());
+            control::begin(path.as_bytes());
+        }
+        _ => proc_files::find_executable(),
+    }
 }
 
 fn shadow_stack_size() -> u64 {
@@ -260,17 +283,19 @@ unsafe fn copy_to(initial: InitialStack, top: u64) -> u64 {
     let header = (top - 16 - size_of::<ProgramHeader>() as u64) & !15;
     // SAFETY: by the contract above.
     unsafe { (header as *mut ProgramHeader).write(program_header()) };
-    let mut strings = header;
-    let mut put = |bytes: &[u8]| {
-        strings -= bytes.len() as u64 + 1;
-        // SAFETY: by the contract above; fresh memory ends the string.
-        unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), strings as *mut u8, bytes.len()) };
-        strings
-    };
     // The kernel's strings are together in at most a third of the stack, so the words have room below them.
     let reserve: usize =
         words.iter().take(auxiliary).skip(1).filter(|&&word| word != 0).map(|&word| text(word).len() + 1).sum();
     let copy = (header - reserve as u64 - 4096 - 8 * words.len() as u64) & !15;
+    // Arguments and environment come one after the other, as the kernel has them; the strings of the auxiliary vector are below.
+    let mut strings = header - reserve as u64;
+    let mut auxiliary_strings = strings;
+    let (arguments_start, mut environment_start) = (strings, strings);
+    let place = |bytes: &[u8], address: u64| {
+        // SAFETY: by the contract above; fresh memory ends the string.
+        unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) };
+        address
+    };
     let mut length = 0;
     let mut write = |word: u64| {
         // SAFETY: as above.
@@ -281,9 +306,19 @@ unsafe fn copy_to(initial: InitialStack, top: u64) -> u64 {
         if index == 0 || word == 0 {
             write(word);
         } else if index < environment || value_of(word, DESCRIPTOR_VARIABLE).is_none() {
-            write(put(text(word)));
+            let string = text(word);
+            write(place(string, strings));
+            strings += string.len() as u64 + 1;
+            if index < environment {
+                environment_start = strings;
+            }
         }
     }
+    proc_files::set_strings([arguments_start, environment_start, strings]);
+    let mut put = |bytes: &[u8]| {
+        auxiliary_strings -= bytes.len() as u64 + 1;
+        place(bytes, auxiliary_strings)
+    };
     for pair in words.get(auxiliary..).unwrap_or_default().chunks_exact(2) {
         let &[kind, value] = pair else { continue };
         let (kind, value) = match kind {

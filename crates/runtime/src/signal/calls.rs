@@ -2,21 +2,24 @@
 
 use super::state::{Action, Actions};
 use super::{
-    COUNT, DEFAULT, FAULTS, IGNORE, SA_NO_CHILDREN, SA_ONSTACK, SA_RESTORER, SA_SIGINFO, TRAP, UNBLOCKABLE, bit, host,
+    COUNT, DEFAULT, FAULTS, IGNORE, SA_NOCLDSTOP, SA_NOCLDWAIT, SA_ONSTACK, SA_RESTORER, SA_SIGINFO, TRAP, UNBLOCKABLE,
+    bit, host,
 };
 use crate::isa;
 use crate::local;
 use crate::points;
-use crate::process::Thread;
 use crate::process::identity::host_pid;
+use crate::process::{Thread, node};
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
 use core::sync::atomic::Ordering;
 use maize_abi::control::ATTENTION_SIGNAL;
+use maize_abi::processes::{CHILDREN_DISCARDED, CHILDREN_STOP_SILENTLY, Request};
 
 const ATTENTION: u64 = ATTENTION_SIGNAL as u64;
 /// Bytes of a signal set, which every call is told.
 const SET_SIZE: u64 = 8;
+const SIGCHLD: u64 = 17;
 const SIG_BLOCK: u64 = 0;
 const SIG_UNBLOCK: u64 = 1;
 const SIG_SETMASK: u64 = 2;
@@ -90,7 +93,7 @@ fn host_action(signal: u64, new: Option<Action>) -> (i64, Action) {
 /// Makes the kernel do with a signal what the program wants; returns the kernel's result and what it did before.
 fn install(signal: u64, action: Action) -> (i64, Action) {
     let is_own = signal == TRAP || signal == ATTENTION && has_control();
-    let mut flags = SA_SIGINFO | action.flags & SA_NO_CHILDREN;
+    let mut flags = SA_SIGINFO | action.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT);
     if FAULTS & bit(signal) != 0 {
         flags |= action.flags & SA_ONSTACK;
     }
@@ -125,6 +128,9 @@ pub unsafe fn sigaction([signal, new, old, size, ..]: [u64; 6]) -> i64 {
         if action.handler == IGNORE {
             Thread::current().signals.forget(bit(signal));
         }
+        if signal == SIGCHLD && node::is_served() {
+            tell_of_children(action);
+        }
     }
     if old != 0 {
         let is_ours = host_old.handler == host::handler();
@@ -133,6 +139,16 @@ pub unsafe fn sigaction([signal, new, old, size, ..]: [u64; 6]) -> i64 {
         unsafe { (old as *mut Action).write(known.unwrap_or(if is_ours { unset } else { host_old })) };
     }
     0
+}
+
+/// The node does for children what the kernel would.
+fn tell_of_children(action: Action) {
+    let is_discarded = action.handler == IGNORE || action.flags & SA_NOCLDWAIT != 0;
+    let mut bits = if is_discarded { CHILDREN_DISCARDED } else { 0 };
+    if action.flags & SA_NOCLDSTOP != 0 {
+        bits |= CHILDREN_STOP_SILENTLY;
+    }
+    node::ask(Request::Children, &[bits], None);
 }
 
 /// Makes a signal's action the default, as `SA_RESETHAND` asks when its handler is about to run.
@@ -237,11 +253,13 @@ pub fn install_all() {
     }
 }
 
-/// In the child of a `fork`: nothing has come to it, and the node's signal is the program's again.
+/// In the child of a `fork`: nothing has come to it, and the node's signal is the program's again if no node knows it.
 pub fn begin_child() {
     let signals = &Thread::current().signals;
     signals.forget(u64::MAX);
-    if let Some(action) = ACTIONS.get(ATTENTION) {
+    if has_control() {
+        listen();
+    } else if let Some(action) = ACTIONS.get(ATTENTION) {
         install(ATTENTION, action);
     } else {
         host_action(ATTENTION, Some(Action { handler: DEFAULT, flags: 0, restorer: 0, mask: 0 }));

@@ -20,6 +20,9 @@ type Handler = unsafe extern "C" fn(u64, *const Information, u64);
 /// How far below the shadow stack pointer the faulting function may have begun to use memory.
 const SHADOW_GAP: u64 = 64 << 10;
 
+/// `si_code` of a signal sent by `kill`.
+const SI_USER: i32 = 0;
+
 /// Address of the handler, to install.
 pub fn handler() -> u64 {
     handle as *const () as u64
@@ -40,11 +43,10 @@ unsafe extern "C" fn handle(signal: u64, information: *mut Information, ucontext
         unsafe { handle_fault(signal, information, ucontext) };
         return;
     }
-    if information.code() <= 0 {
-        information.set_sender(identity::to_program(information.sender()));
-    }
+    let is_from_node = is_from_node(signal, &information);
+    identity::name_sender(&mut information);
     let signals = &Thread::current().signals;
-    if is_from_node(signal, &information) {
+    if is_from_node {
         local::ATTENTION.store(1, Ordering::Relaxed);
     } else if calls::action(signal).is_some_and(|action| !matches!(action.handler, DEFAULT | IGNORE)) {
         // SAFETY: this is the host's handler.
@@ -66,10 +68,10 @@ unsafe extern "C" fn handle(signal: u64, information: *mut Information, ucontext
 }
 
 /// Whether the node calls. The same signal from others, such as a socket with urgent data, is the program's.
-fn is_from_node(signal: u64, information: &Information) -> bool {
+pub fn is_from_node(signal: u64, information: &Information) -> bool {
     signal == ATTENTION_SIGNAL as u64
         && local::CONTROL.load(Ordering::Relaxed) >= 0
-        && information.code() <= 0
+        && information.code() == SI_USER
         && information.sender() == local::NODE.load(Ordering::Relaxed)
 }
 

@@ -28,8 +28,10 @@ pub const DEFAULT: u64 = 0;
 /// Disposition `SIG_IGN`.
 pub const IGNORE: u64 = 1;
 
-/// `SA_NOCLDSTOP | SA_NOCLDWAIT`
-pub const SA_NO_CHILDREN: u64 = 3;
+/// `SA_NOCLDSTOP`
+pub const SA_NOCLDSTOP: u64 = 1;
+/// `SA_NOCLDWAIT`
+pub const SA_NOCLDWAIT: u64 = 2;
 /// `SA_SIGINFO`
 pub const SA_SIGINFO: u64 = 4;
 /// `SA_RESTORER`

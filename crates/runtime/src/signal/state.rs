@@ -15,6 +15,11 @@ impl Information {
         self.0[1] as i32
     }
 
+    /// Sets `si_code`.
+    pub fn set_code(&mut self, code: i32) {
+        self.0[1] = u64::from(code as u32);
+    }
+
     /// `si_pid`, which is there if a process has sent the signal.
     pub const fn sender(&self) -> i64 {
         self.0[2] as i32 as i64

@@ -10,12 +10,13 @@ use crate::isa::{self, CANCELLED, Context};
 use crate::local;
 use crate::migration::Stop;
 use crate::points;
-use crate::process::Thread;
+use crate::process::{Thread, family, identity, node};
 use crate::signal::calls as signals;
 use crate::signal::delivery::Afterwards;
+use crate::signal::state::Information;
 use crate::signal::{SA_RESTART, UNBLOCKABLE};
 use crate::time::{Timespec, monotonic};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// A call that may wait.
 pub struct Pending {
@@ -134,6 +135,24 @@ impl Pending {
         }
     }
 
+    /// Makes the call once.
+    ///
+    /// # Safety
+    /// That of the call.
+    unsafe fn issue(&self, arguments: [u64; 6], interrupted: &AtomicU32) -> i64 {
+        let is_wait = matches!(self.number(), WAIT4 | WAITID);
+        // SAFETY: by the contract above.
+        unsafe {
+            if is_wait && node::is_served() {
+                // The node draws this process's attention when there may be more to tell.
+                let pause =
+                    || isa::interruptible_syscall(kernel::native_number(PPOLL).unwrap_or(0), [0; 6], interrupted);
+                return family::wait(self.number(), &arguments).unwrap_or_else(pause);
+            }
+            isa::interruptible_syscall(self.native, arguments, interrupted)
+        }
+    }
+
     /// The arguments as the kernel is to have them now.
     fn host_arguments(&self, scratch: &mut Scratch, mask: Option<u64>) -> [u64; 6] {
         let mut arguments = self.arguments;
@@ -177,6 +196,10 @@ impl Pending {
         if self.converts_events() && result > 0 {
             // SAFETY: by the contract above.
             unsafe { scratch.events.give(result as usize, self.arguments[1]) };
+        }
+        if self.number() == RT_SIGTIMEDWAIT && result > 0 && self.arguments[1] != 0 {
+            // SAFETY: by the contract above, the kernel has filled it in.
+            unsafe { identity::name_sender(&mut *(self.arguments[1] as *mut Information)) };
         }
         match (self.number(), self.written) {
             (FCNTL, _) => convert::control_to_program(self.arguments[1], result),
@@ -240,7 +263,7 @@ pub unsafe fn wait(context: &Context, mut pending: Pending) -> Outcome {
         let result = match own_mask.is_some() || pending.started {
             true if state.deliverable(mask) != 0 => -EINTR,
             // SAFETY: by the contract above.
-            _ => unsafe { isa::interruptible_syscall(pending.native, arguments, state.interrupted()) },
+            _ => unsafe { pending.issue(arguments, state.interrupted()) },
         };
         let interrupted = result == CANCELLED || result == -EINTR;
         let cut_short = is_cut_short(&pending, result);

@@ -8,6 +8,7 @@ use super::structures::{
 };
 use super::structures::{OPEN_FLAGS, exchange_flags, to_host, to_program};
 use crate::isa;
+use crate::migration::record_locks;
 use crate::process::identity;
 use core::mem::MaybeUninit;
 
@@ -119,6 +120,7 @@ unsafe fn semaphore_control(arguments: [u64; 6], raw: impl Fn([u64; 6]) -> i64) 
 pub fn control_to_host(arguments: &mut [u64; 6]) {
     match arguments[1] {
         F_SETFL => arguments[2] = open_flags_to_host(arguments[2]),
+        F_SETLK | F_SETLKW => record_locks::may_hold(),
         F_SETOWN => arguments[2] = identity::to_host(arguments[2]),
         _ => {}
     }

@@ -6,7 +6,7 @@ use super::numbers::*;
 use super::structures::to_old_directory_entries;
 use crate::local::CONTROL;
 use crate::memory::calls as memory;
-use crate::process::{self, identity, thread};
+use crate::process::{self, identity, thread, usage};
 use crate::signal::calls as signals;
 use crate::time::{self, Timespec};
 use core::sync::atomic::Ordering;
@@ -44,7 +44,13 @@ pub unsafe fn call(number: u64, arguments: &[u64; 6]) -> Option<i64> {
             UNAME => name_system(a1),
             ARCH_PRCTL => control_architecture(a1, a2),
 
-            CLOCK_GETTIME => time::read_clock(a1, a2),
+            CLOCK_GETTIME => read_clock(a1, a2),
+            GETRUSAGE => usage::getrusage(a1, a2),
+            TIMES => usage::times(a1),
+            TIMER_CREATE | TIMER_SETTIME | TIMER_GETTIME | TIMER_GETOVERRUN | TIMER_DELETE => {
+                process::timers::call(number, *arguments)
+            }
+            PRCTL => process::control::call(a1, a2)?,
             GETTIMEOFDAY => time_of_day(a1, a2),
             TIME => seconds(a1),
 
@@ -57,6 +63,8 @@ pub unsafe fn call(number: u64, arguments: &[u64; 6]) -> Option<i64> {
                 _ => a2 as i64,
             },
             CLOSE | DUP2 | DUP3 | CLOSE_RANGE => change_descriptors(number, arguments)?,
+            EXECVE | EXECVEAT if process::node::is_served() => process::execute::execute(number, *arguments),
+            _ if process::node::is_served() => process::family::call(number, arguments)?,
             _ => return None,
         }
     })
@@ -143,6 +151,24 @@ unsafe fn control_architecture(code: u64, address: u64) -> i64 {
         }
     }
     0
+}
+
+/// `clock_gettime`: processor time is the program's, not only this host process's.
+///
+/// # Safety
+/// That of the call.
+unsafe fn read_clock(clock: u64, address: u64) -> i64 {
+    // SAFETY: by the contract above.
+    unsafe {
+        let result = time::read_clock(clock, address);
+        let before = usage::time_before();
+        if result == 0 && before != 0 && matches!(clock, CLOCK_PROCESS_CPUTIME_ID | CLOCK_THREAD_CPUTIME_ID) {
+            let time = &mut *(address as *mut Timespec);
+            let all = time.seconds as u64 * 1_000_000_000 + time.fraction as u64 + before;
+            *time = Timespec::from_nanoseconds(all);
+        }
+        result
+    }
 }
 
 /// `gettimeofday`.

@@ -30,7 +30,7 @@ mod host {
     use crate::local;
     use crate::migration::{self, Interrupted, Stop};
     use crate::points;
-    use crate::process::{Thread, identity};
+    use crate::process::{Thread, identity, proc_files};
     use crate::signal::delivery::{Afterwards, deliver_at_point, prepare};
     use crate::trace;
     use core::sync::atomic::Ordering;
@@ -135,13 +135,20 @@ mod host {
         }
         for (index, argument) in arguments.iter_mut().enumerate() {
             if row.process_ids & 1 << index != 0 {
-                *argument = identity::to_host(*argument);
+                *argument = match u64::from(row.number) {
+                    TKILL | TGKILL => identity::own_to_host(*argument),
+                    _ => identity::to_host(*argument),
+                };
             }
             if row.open_flags == Some(index as u8) {
                 *argument = convert::open_flags_to_host(*argument);
             }
         }
         let Some(native) = row.native(kernel::is_x86_64()).map(u64::from) else { return Outcome::done(-ENOSYS) };
+        // SAFETY: by the contract above.
+        if let Some(result) = unsafe { proc_files::call(u64::from(row.number), native, &arguments) } {
+            return Outcome::done(result);
+        }
         let timeout = if number & DEADLINE == 0 { original.timeout.or(row.timeout) } else { row.timeout };
         // SAFETY: by the contract above.
         unsafe {

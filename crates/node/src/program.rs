@@ -1,0 +1,563 @@
+//! One process of the program: the host process it is in, the one it moves to next, and the moves it has made.
+//!
+//! The memory, descriptors and frames go from host to host directly; the node only brings the two together and keeps the record. If a
+//! destination fails, the process runs on at its source.
+
+use crate::error::RunError;
+use crate::events::Counted;
+use crate::host::{Host, Launchers, socket_pair};
+use crate::kernel::Ended;
+use crate::plan::Tour;
+use crate::processes::Change;
+use crate::report::{Migration, Place, Stay};
+use crate::supervisor::{Event, RunOptions};
+use maize_abi::control::{Kind, Message};
+use maize_abi::processes::SignalInformation;
+use rustix::process::{Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+const SIGKILL: u32 = 9;
+const SIGCONT: u32 = 18;
+const SIGSTOP: u32 = 19;
+
+/// What all processes of a run share.
+pub(crate) struct Common<'a> {
+    pub(crate) options: &'a RunOptions,
+    pub(crate) started: Instant,
+    /// How many moves have been asked for.
+    pub(crate) asked: usize,
+    pub(crate) observe: &'a mut dyn FnMut(Event<'_>),
+}
+
+/// A destination: started, then ready, then with the move asked for, then with the source gone.
+struct Destination {
+    host: Host,
+    phase: Phase,
+}
+
+enum Phase {
+    Starting,
+    Ready,
+    Asked(Box<Request>),
+}
+
+/// A move that has been asked for.
+struct Request {
+    at: Duration,
+    /// The same on the clock that hosts read, ns.
+    at_ns: u64,
+    /// Where in the program, if events are counted.
+    place: Option<Place>,
+    overdue_reported: bool,
+    /// What the source has said when it left.
+    departed: Option<Message>,
+    /// What the destination has said when the program had come.
+    arrived: Option<Message>,
+    /// The destination has ended.
+    dead: bool,
+    /// The source has ended.
+    source_gone: bool,
+}
+
+impl Request {
+    /// The report of a move that did not happen.
+    fn stay(&self, source: &Host, destination: &Host, reason: String) -> Stay {
+        Stay {
+            on: source.isa.name().to_owned(),
+            to: destination.isa.name().to_owned(),
+            at_us: micros(self.at),
+            reason,
+            place: self.place.clone(),
+        }
+    }
+}
+
+/// Something that a process's hosts may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Happening {
+    SourceSpoke,
+    SourceEnded,
+    DestinationSpoke,
+    DestinationEnded,
+}
+
+/// Another program that the process is about to execute.
+pub(crate) enum Execution {
+    /// One of Maize's.
+    Multi(Rc<Launchers>),
+    /// Any other: it will not move.
+    Native,
+}
+
+/// Where a process moves, and when.
+pub(crate) enum Moves {
+    /// At times.
+    Timed(Tour),
+    /// At counted events.
+    Counted(Counted),
+}
+
+/// The moves that a process has made and has not made, and how many events it counted.
+pub(crate) struct History {
+    pub(crate) migrations: Vec<Migration>,
+    pub(crate) stays: Vec<Stay>,
+    pub(crate) events: Option<u64>,
+}
+
+/// One process.
+pub(crate) struct Program {
+    pub(crate) launchers: Rc<Launchers>,
+    pub(crate) current: Host,
+    next: Option<Destination>,
+    moves: Option<Moves>,
+    /// When the host of the next move is to be started, if there is to be one, and when the move is due, from the start of the run.
+    start_at: Option<Duration>,
+    deadline: Duration,
+    /// Signals that have come back from a source that the process has left. They are older than those held.
+    returned: Vec<SignalInformation>,
+    /// Signals that wait until the process is in one place.
+    held: Vec<SignalInformation>,
+    /// Its end of the control socket of the child that it is about to make.
+    pub(crate) forking: Option<OwnedFd>,
+    pub(crate) executing: Option<Execution>,
+    /// It waits for a change of a child.
+    pub(crate) waits: bool,
+    /// It has been said to be stopped.
+    stopped: bool,
+    /// Stops and their ends that nobody has been told of yet.
+    pub(crate) changes: Vec<Change>,
+    /// Processor time used in the hosts that it has left: user and system, microseconds.
+    times: [u64; 2],
+    history: History,
+}
+
+/// How long a process has to live before a host is started for its first move.
+const SETTLING: Duration = Duration::from_millis(5);
+
+impl Program {
+    pub(crate) fn new(launchers: Rc<Launchers>, current: Host, moves: Option<Moves>, now: Duration) -> Program {
+        let mut program = Program {
+            launchers,
+            current,
+            next: None,
+            moves,
+            start_at: None,
+            deadline: Duration::ZERO,
+            returned: Vec::new(),
+            held: Vec::new(),
+            forking: None,
+            executing: None,
+            waits: false,
+            stopped: false,
+            changes: Vec::new(),
+            times: [0; 2],
+            history: History { migrations: Vec::new(), stays: Vec::new(), events: None },
+        };
+        program.schedule(now);
+        if let Some(Moves::Timed(_)) = program.moves {
+            program.start_at = Some(now + SETTLING);
+        }
+        program
+    }
+
+    fn schedule(&mut self, now: Duration) {
+        self.start_at = self.moves.is_some().then_some(now);
+        if let Some(Moves::Timed(tour)) = &mut self.moves {
+            self.deadline = now + tour.interval();
+        }
+    }
+
+    /// The process executes another program now. Its events are not counted.
+    pub(crate) fn executed(&mut self, launchers: Rc<Launchers>, now: Duration) {
+        self.launchers = launchers;
+        self.drop_destination();
+        self.moves.take_if(|moves| matches!(moves, Moves::Counted(_)));
+        self.schedule(now);
+    }
+
+    /// The process will not move any more.
+    fn settle(&mut self) {
+        self.moves = None;
+        self.start_at = None;
+        self.drop_destination();
+    }
+
+    fn drop_destination(&mut self) {
+        if let Some(next) = self.next.take() {
+            next.host.discard();
+        }
+    }
+
+    fn request(&self) -> Option<&Request> {
+        match &self.next {
+            Some(Destination { phase: Phase::Asked(request), .. }) => Some(request),
+            _ => None,
+        }
+    }
+
+    /// Whether the process has left its source and not arrived yet.
+    fn is_between(&self) -> bool {
+        self.request().is_some_and(|request| request.departed.is_some())
+    }
+
+    /// What to wait for.
+    pub(crate) fn watched(&self) -> Vec<(Happening, BorrowedFd<'_>)> {
+        let mut watched = Vec::new();
+        if let Some(control) = self.current.control() {
+            watched.push((Happening::SourceSpoke, control));
+        }
+        if self.request().is_none_or(|request| !request.source_gone) {
+            watched.push((Happening::SourceEnded, self.current.pidfd()));
+        }
+        if let Some(next) = &self.next
+            && self.request().is_none_or(|request| request.arrived.is_none() && !request.dead)
+        {
+            if let Some(control) = next.host.control() {
+                watched.push((Happening::DestinationSpoke, control));
+            }
+            watched.push((Happening::DestinationEnded, next.host.pidfd()));
+        }
+        watched
+    }
+
+    /// When there is something to do even if nothing happens.
+    pub(crate) fn due(&self, options: &RunOptions) -> Option<Duration> {
+        match &self.next {
+            None => self.start_at,
+            Some(Destination { phase: Phase::Ready, .. }) if self.may_be_asked() && self.is_timed() => {
+                Some(self.deadline)
+            }
+            Some(Destination { phase: Phase::Asked(request), .. }) if !request.overdue_reported => {
+                Some(request.at + options.patience)
+            }
+            _ => None,
+        }
+    }
+
+    fn may_be_asked(&self) -> bool {
+        self.forking.is_none() && self.executing.is_none()
+    }
+
+    fn is_timed(&self) -> bool {
+        matches!(self.moves, Some(Moves::Timed(_)))
+    }
+
+    fn is_due(&self, now: Duration) -> bool {
+        match &self.moves {
+            Some(Moves::Timed(_)) => now >= self.deadline,
+            Some(Moves::Counted(counted)) => counted.is_reached(),
+            None => false,
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn act(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
+        self.start_destination(common)?;
+        self.ask_when_due(common)?;
+        self.report_overdue(common);
+        Ok(())
+    }
+
+    /// Starts the host of the next move ahead of time.
+    fn start_destination(&mut self, common: &Common<'_>) -> Result<(), RunError> {
+        let is_due = self.start_at.is_some_and(|start_at| common.started.elapsed() >= start_at);
+        if self.next.is_some() || self.executing.is_some() || !is_due {
+            return Ok(());
+        }
+        let isa = match &mut self.moves {
+            Some(Moves::Timed(tour)) => Some(tour.next()),
+            Some(Moves::Counted(counted)) => counted.next(),
+            None => None,
+        };
+        let Some(isa) = isa else {
+            self.start_at = None;
+            return Ok(());
+        };
+        let launcher = self.launchers.of(isa)?;
+        let host = Host::start(launcher, &Message::new(Kind::Receive, [0; 8]))?;
+        self.next = Some(Destination { host, phase: Phase::Starting });
+        Ok(())
+    }
+
+    fn ask_when_due(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
+        let now = common.started.elapsed();
+        if !self.is_due(now) || !self.may_be_asked() {
+            return Ok(());
+        }
+        let Some(next) = self.next.as_mut().filter(|next| matches!(next.phase, Phase::Ready)) else { return Ok(()) };
+        common.asked += 1;
+        let at_ns = monotonic_ns();
+        let kill = common.options.kill_destination.contains(&common.asked);
+        if kill {
+            // Stopped, it cannot answer; it is killed once the source has had time to start the move.
+            let _ = kill_process(next.host.pid(), Signal::STOP);
+        }
+        let (theirs, ours) = socket_pair()?;
+        next.host.send(&Message::new(Kind::Accept, [0; 8]), Some(theirs.as_fd()))?;
+        let mut order = Message::new(Kind::Move, [0; 8]);
+        let mut place = None;
+        if let Some(Moves::Counted(counted)) = &mut self.moves {
+            order.values[0] = counted.next_event();
+            place = Some(counted.take_place());
+        }
+        // The process may just have ended; its pidfd will tell.
+        let _ = self.current.send(&order, Some(ours.as_fd()));
+        if place.is_none() {
+            // After the message: a source that finds none goes on.
+            self.current.draw_attention();
+        }
+        next.phase = Phase::Asked(Box::new(Request {
+            at: now,
+            at_ns,
+            place,
+            overdue_reported: false,
+            departed: None,
+            arrived: None,
+            dead: false,
+            source_gone: false,
+        }));
+        if kill {
+            std::thread::sleep(Duration::from_millis(20));
+            let _ = kill_process(next.host.pid(), Signal::KILL);
+        }
+        Ok(())
+    }
+
+    fn report_overdue(&mut self, common: &mut Common<'_>) {
+        let now = common.started.elapsed();
+        let Some(Destination { host, phase: Phase::Asked(request) }) = &mut self.next else { return };
+        if request.overdue_reported || now < request.at + common.options.patience {
+            return;
+        }
+        request.overdue_reported = true;
+        let reason =
+            format!("no migration point reached within {} ms; still waiting", common.options.patience.as_millis());
+        let stay = request.stay(&self.current, host, reason);
+        (common.observe)(Event::Stayed(&stay));
+        self.history.stays.push(stay);
+    }
+
+    /// The source has said something about a move. Questions are not for here.
+    pub(crate) fn hear_source(&mut self, message: &Message, common: &mut Common<'_>) -> Result<(), RunError> {
+        if let Some(Moves::Counted(counted)) = &mut self.moves {
+            counted.hear(message);
+            self.history.events = counted.passed();
+        }
+        if message.kind() == Some(Kind::Departed) {
+            self.look_for_stop();
+        }
+        match (message.kind(), &mut self.next) {
+            (Some(Kind::Departed), Some(Destination { phase: Phase::Asked(request), .. })) => {
+                request.departed = Some(*message);
+                // It may be gone, which is as good.
+                let _ = self.current.send(&Message::new(Kind::Release, [0; 8]), None);
+                if self.stopped {
+                    self.pass_stop_on();
+                }
+                self.complete(common)?;
+            }
+            (Some(Kind::Stayed), Some(Destination { host, phase: Phase::Asked(request) })) => {
+                let stay = request.stay(&self.current, host, message.text().to_owned());
+                (common.observe)(Event::Stayed(&stay));
+                self.history.stays.push(stay);
+                self.drop_destination();
+                self.schedule(common.started.elapsed());
+            }
+            (Some(Kind::Undelivered), _) => self.returned.push(undelivered(message)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The destination has something to say.
+    pub(crate) fn hear_destination(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
+        let Some(next) = &mut self.next else { return Ok(()) };
+        let Some(heard) = next.host.receive() else { return Ok(()) };
+        match (heard.message.kind(), &mut next.phase) {
+            (Some(Kind::Ready), Phase::Starting) => next.phase = Phase::Ready,
+            (Some(Kind::Arrived), Phase::Asked(request)) => {
+                request.arrived = Some(heard.message);
+                self.complete(common)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A host that dies before the move was asked for is an error. Later the source notices on the transfer socket,
+    /// stays, and says so.
+    pub(crate) fn destination_ended(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
+        // Its last words may not have been heard.
+        if let Some(next) = &mut self.next
+            && let Phase::Asked(request) = &mut next.phase
+        {
+            while request.arrived.is_none()
+                && let Some(heard) = next.host.receive()
+            {
+                request.arrived = (heard.message.kind() == Some(Kind::Arrived)).then_some(heard.message);
+            }
+            request.dead = true;
+            return self.complete(common);
+        }
+        match self.next.take() {
+            Some(Destination { host, .. }) => {
+                let isa = host.isa;
+                host.discard();
+                Err(RunError::NotReady { isa })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The process has stopped or goes on, perhaps: the kernel knows.
+    pub(crate) fn look_for_stop(&mut self) {
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED | WaitIdOptions::NOHANG;
+        let Ok(Some(status)) = waitid(WaitId::PidFd(self.current.pidfd()), options) else { return };
+        match status.stopping_signal() {
+            Some(_) if self.is_between() => self.pass_stop_on(),
+            Some(signal) if !std::mem::replace(&mut self.stopped, true) => {
+                self.changes.push(Change::Stopped { signal })
+            }
+            None if status.continued() && !self.is_between() && std::mem::take(&mut self.stopped) => {
+                self.changes.push(Change::Continued);
+            }
+            _ => {}
+        }
+    }
+
+    /// A source that the process has left has been stopped. It has to end; the destination is stopped in its place.
+    fn pass_stop_on(&mut self) {
+        let signal = |signal| SignalInformation { signal, code: 0, sender: std::process::id().into(), value: 0 };
+        self.current.send_signal(&signal(SIGCONT));
+        self.held.push(signal(SIGSTOP));
+    }
+
+    /// The host that the process is in, or that it has left, has ended. Whether the process has, too.
+    pub(crate) fn source_ended(&mut self, common: &mut Common<'_>) -> Result<bool, RunError> {
+        let is_between = self.is_between();
+        if let Some(Destination { phase: Phase::Asked(request), .. }) = &mut self.next
+            && is_between
+        {
+            request.source_gone = true;
+            self.complete(common)?;
+        }
+        Ok(!is_between)
+    }
+
+    /// Ends a move whose source has left, when the destination has arrived or ended: it holds the process.
+    fn complete(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
+        let is_complete = self.request().is_some_and(|request| {
+            request.departed.is_some() && request.source_gone && (request.arrived.is_some() || request.dead)
+        });
+        if !is_complete {
+            return Ok(());
+        }
+        let Some(Destination { host, phase: Phase::Asked(request) }) = self.next.take() else { return Ok(()) };
+        let source = std::mem::replace(&mut self.current, host);
+        self.add(source.wait()?.times);
+        while let Some(heard) = source.receive() {
+            if heard.message.kind() == Some(Kind::Undelivered) {
+                self.returned.push(undelivered(&heard.message));
+            }
+        }
+        if let (Some(departed), Some(arrived)) = (request.departed, request.arrived) {
+            let [frames, record_bytes, capture_ns, bytes_moved, suspended_at_ns, ..] = departed.values;
+            let [resume_ns, pause_ns, ..] = arrived.values;
+            let migration = Migration {
+                from: source.isa.name().to_owned(),
+                to: self.current.isa.name().to_owned(),
+                at_us: micros(request.at),
+                wait_us: suspended_at_ns.saturating_sub(request.at_ns) / 1000,
+                frames,
+                record_bytes,
+                capture_us: capture_ns as f64 / 1000.0,
+                resume_us: resume_ns as f64 / 1000.0,
+                pause_us: pause_ns as f64 / 1000.0,
+                bytes_moved,
+                place: request.place,
+            };
+            (common.observe)(Event::Moved(&migration));
+            self.history.migrations.push(migration);
+        }
+        if self.waits {
+            self.current.draw_attention();
+        }
+        self.schedule(common.started.elapsed());
+        self.deliver_held();
+        Ok(())
+    }
+
+    /// Gives the process a signal, now or when it is in one place. What it has in the kernel's queue when it leaves comes back as
+    /// `Undelivered`.
+    pub(crate) fn deliver(&mut self, signal: SignalInformation) {
+        if signal.signal == SIGKILL {
+            // Wherever it is.
+            self.current.send_signal(&signal);
+            if let (true, Some(next)) = (self.request().is_some(), &self.next) {
+                next.host.send_signal(&signal);
+            }
+        } else if self.is_between() || self.forking.is_some() {
+            self.held.push(signal);
+        } else {
+            // It may just have ended; its pidfd will tell.
+            self.current.send_signal(&signal);
+        }
+    }
+
+    /// Delivers what was held back, if that can be.
+    pub(crate) fn deliver_held(&mut self) {
+        if !self.is_between() && self.forking.is_none() {
+            let returned = std::mem::take(&mut self.returned);
+            for signal in returned.into_iter().chain(std::mem::take(&mut self.held)) {
+                self.deliver(signal);
+            }
+        }
+    }
+
+    /// The runtime has closed its control socket: the process ends, or executes what is not Maize's.
+    pub(crate) fn hung_up(&mut self) {
+        if self.request().is_none_or(|request| request.departed.is_none()) {
+            self.executing = None;
+            self.settle();
+        }
+    }
+
+    fn add(&mut self, times: [u64; 2]) {
+        for (sum, time) in self.times.iter_mut().zip(times) {
+            *sum += time;
+        }
+    }
+
+    /// The node ends before the process does.
+    pub(crate) fn leave(mut self) -> History {
+        self.drop_destination();
+        self.history
+    }
+
+    /// The process has ended.
+    pub(crate) fn end(mut self) -> Result<(Ended, History), RunError> {
+        self.drop_destination();
+        let ended = self.current.wait()?;
+        self.add(ended.times);
+        let ended = Ended { times: self.times, ..ended };
+        Ok((ended, self.history))
+    }
+}
+
+fn undelivered(message: &Message) -> SignalInformation {
+    let [signal, code, sender, value, ..] = message.values;
+    SignalInformation { signal: signal as u32, code: code as i32, sender, value }
+}
+
+/// The clock that the runtime reads (`CLOCK_MONOTONIC`).
+fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let (seconds, nanoseconds) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
+    seconds.unwrap_or(0) * 1_000_000_000 + nanoseconds.unwrap_or(0)
+}
+
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
