@@ -68,7 +68,7 @@ pub enum Kind {
     Reached = 21,
     /// Host to node: the program ends; `[events so far]`.
     Passed = 22,
-    /// Source to node, after `Release`: a signal that came too late, `[signal, si_code, sender, value]`.
+    /// Source to destination after `Commit`, and to node after `Release`: a signal that waits, `[signal, si_code, sender, value]`.
     Undelivered = 24,
     /// A child of a `fork` to node, first of all: `[its process id]`.
     Born = 25,

@@ -3,6 +3,7 @@
 use super::channel::{self, close};
 use super::descriptors::Arrived;
 use super::memory_file::{self, Contents};
+use super::waiting_signals;
 use crate::continuation::resume::resume;
 use crate::memory::calls::KEPT_DESCRIPTORS;
 use crate::syscall::kernel;
@@ -99,11 +100,12 @@ fn run(transfer: i64, state: &State) -> ! {
     if commit.and_then(|message| message.kind()) != Some(Kind::Commit) {
         leave();
     }
-    close(transfer);
     SUSPENDED.store(state.suspended, Ordering::Relaxed);
     // SAFETY: the program's memory is in place; its thread pointer is in it, and its records.
     unsafe {
         process::arrive(state.thread_pointer);
+        waiting_signals::take_over(transfer);
+        close(transfer);
         RESUMED.store(time::monotonic(), Ordering::Relaxed);
         resume(process::stack_top(), state.outermost)
     }

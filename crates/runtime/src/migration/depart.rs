@@ -2,16 +2,14 @@
 
 use super::channel::{self, close};
 use super::descriptors::{self, Sender};
+use super::waiting_signals::WaitingSignals;
 use super::{Interrupted, Stop, mapped_files, memory_file, record_locks};
 use crate::continuation::capture::{Captured, NotNow, capture};
 use crate::continuation::resume::write_leaf;
 use crate::continuation::unwind::SiteTable;
 use crate::memory::map::{Kind as RegionKind, Region};
 use crate::process::usage;
-use crate::signal::bit;
 use crate::signal::calls::without_signals;
-use crate::signal::host::is_from_node;
-use crate::signal::state::Information;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
 use crate::{isa, memory, process, time};
@@ -31,7 +29,7 @@ pub fn depart(interrupted: &Interrupted<'_>, control: i64, transfer: i64) -> &'s
     if record_locks::any_held() {
         return "it holds record locks of fcntl on a file, which only the process itself can hold";
     }
-    // Memory is copied; signals that come meanwhile are raised again where the program goes on.
+    // Memory is copied; signals that come meanwhile are handed over afterwards.
     let used = usage::noted();
     without_signals(|| match try_to_depart(interrupted, control, transfer) {
         Ok(never) => match never {},
@@ -51,7 +49,7 @@ fn try_to_depart(
     let captured = capture_thread(interrupted)?;
     let capture_time = time::monotonic() - start;
     process::depart();
-    let pending_before = pending_signals();
+    let waiting = WaitingSignals::note();
     let contents = memory_file::write()?;
     let sent = send_state(&contents, &captured, start, transfer, &[control, transfer, contents.file]);
     close(contents.file);
@@ -64,9 +62,13 @@ fn try_to_depart(
     if !channel::send(transfer, &Message::new(Kind::Commit, [0; 8]), &[]) {
         return Err("the new process ended before it had taken it over");
     }
+    // The destination goes on when it has those that the program may already have seen waiting.
+    waiting.hand_over(transfer);
+    close(transfer);
     let values = [captured.frames, captured.bytes, capture_time, contents.bytes, start, 0, 0, 0];
     channel::send(control, &Message::new(Kind::Departed, values), &[]);
-    hand_back_signals(control, pending_before);
+    await_release(control);
+    waiting.hand_over(control);
     loop {
         // SAFETY: the program is elsewhere.
         unsafe { kernel::call(EXIT_GROUP, [0]) };
@@ -155,43 +157,11 @@ fn send_state(
     if sent && sender.finish() { Ok(()) } else { Err(gone) }
 }
 
-/// When the node sends nothing to this process any more, gives it what has come and been kept out, for it to send to the destination.
-fn hand_back_signals(control: i64, pending_before: u64) {
-    /// `SIGALRM`, `SIGVTALRM`, `SIGPROF`: those of interval timers, which run at the destination already.
-    const TIMERS: u64 = bit(14) | bit(26) | bit(27);
-    const SI_KERNEL: i32 = 0x80;
-    const SI_TIMER: i32 = -2;
+/// Returns when the node sends nothing to this process any more.
+fn await_release(control: i64) {
     while let Some(received) = channel::receive(control, true) {
         if received.message.kind() == Some(Kind::Release) {
-            break;
-        }
-    }
-    let (all, now) = (u64::MAX, [0u64; 2]);
-    let mut information = Information([0; 16]);
-    loop {
-        let arguments = [&raw const all as u64, &raw mut information as u64, now.as_ptr() as u64, 8];
-        // SAFETY: a signal set, a `siginfo_t` and a `struct timespec`.
-        let signal = unsafe { kernel::call(RT_SIGTIMEDWAIT, arguments) };
-        if signal <= 0 {
             return;
         }
-        let signal = signal as u64;
-        let is_timers = TIMERS & bit(signal) != 0 && information.code() == SI_KERNEL || information.code() == SI_TIMER;
-        let came_by_timer = is_timers && pending_before & bit(signal) == 0;
-        if came_by_timer || is_from_node(signal, &information) {
-            continue;
-        }
-        process::identity::name_sender(&mut information);
-        let [_, _, sender, value, ..] = information.0;
-        let values = [signal, information.code() as u64, sender, value, 0, 0, 0, 0];
-        channel::send(control, &Message::new(Kind::Undelivered, values), &[]);
     }
-}
-
-/// The signals that have come and been kept out.
-fn pending_signals() -> u64 {
-    let mut set = 0u64;
-    // SAFETY: a signal set of 8 bytes.
-    unsafe { kernel::call(RT_SIGPENDING, [&raw mut set as u64, 8]) };
-    set
 }

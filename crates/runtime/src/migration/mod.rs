@@ -11,6 +11,7 @@ mod mapped_files;
 mod memory_file;
 mod page_map;
 pub mod record_locks;
+mod waiting_signals;
 
 pub use arrive::receive;
 
