@@ -8,7 +8,6 @@ use crate::signal::state::Information;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
 use maize_abi::control::{Kind, Message};
-use maize_abi::processes::wrap_code;
 
 /// `SIGALRM`, `SIGVTALRM`, `SIGPROF`: those of interval timers, which run at the destination already.
 const TIMERS: u64 = bit(14) | bit(26) | bit(27);
@@ -66,8 +65,13 @@ pub fn take_over(socket: i64) {
         }
         let [signal, code, sender, value, ..] = received.message.values;
         let mut information = Information([signal, 0, sender, value, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        information.set_code(wrap_code(code as i32));
+        information.set_code(code as i32);
         // SAFETY: a whole `siginfo_t`.
-        unsafe { kernel::call(RT_SIGQUEUEINFO, [host_pid(), signal, &raw const information as u64]) };
+        let result = unsafe { kernel::call(RT_SIGQUEUEINFO, [host_pid(), signal, &raw const information as u64]) };
+        if result < 0 {
+            // There is a kind of information that the kernel does not know, or no memory for any.
+            // SAFETY: takes no pointers.
+            unsafe { kernel::call(KILL, [host_pid(), signal]) };
+        }
     }
 }
