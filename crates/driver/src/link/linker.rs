@@ -26,7 +26,18 @@ pub fn link_native(inputs: &Inputs, options: &LinkOptions, work: &Path, output: 
 /// The part of the command line that every ISA shares.
 pub fn command(emulation: &str, script: &Path, output: &Path) -> Command {
     let mut command = Command::new(LINKER);
-    command.args(["-m", emulation, "-static", "--no-pie", "--no-relax", "-z", "max-page-size=4096", "-z", "norelro"]);
+    command.args([
+        "-m",
+        emulation,
+        "-static",
+        "--no-pie",
+        "--no-relax",
+        "--discard-locals",
+        "-z",
+        "max-page-size=4096",
+        "-z",
+        "norelro",
+    ]);
     // Sites and points of functions that another object's copy has taken the place of get the address 0.
     command.args([
         format!("-zdead-reloc-in-nonalloc={SITES_SECTION}=0"),

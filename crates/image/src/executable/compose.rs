@@ -3,7 +3,7 @@
 use super::descriptor::Head;
 use super::note::{Header, PartEntry, seal};
 use super::program::{Load, Mark, Place, Program, Section};
-use super::{DESCRIPTOR_SECTION, NOTE_SECTION, write};
+use super::{DESCRIPTOR_SECTION, NOTE_SECTION, compression, write};
 use crate::ImageError;
 use maize_abi::Isa;
 use maize_abi::image::IMAGE_SECTION_PREFIX;
@@ -57,8 +57,9 @@ pub fn compose(parts: Parts) -> Result<Vec<u8>, ImageError> {
         let program = with_descriptor(part, &[])?;
         let linked = |reason| ImageError::Linked { isa: part.isa, reason };
         check_foreign(&program, &native_loads).map_err(linked)?;
-        let embedded = write(&program).map_err(linked)?.bytes;
-        file.sections.push(foreign_section(part.isa, embedded));
+        let whole = write(&program).map_err(linked)?.bytes;
+        let compressed = compression::compress(&whole).map_err(linked)?;
+        file.sections.push(foreign_section(part.isa, compressed));
     }
     finish(&file, &parts.isas)
 }
@@ -128,19 +129,19 @@ fn mapped_section(name: &'static [u8], kind: u32, align: u64, address: u64, size
     }
 }
 
-/// The section that holds the whole part of one further ISA.
-fn foreign_section(isa: Isa, embedded: Vec<u8>) -> Section<'static> {
+/// The section that holds the part of one further ISA, compressed.
+fn foreign_section(isa: Isa, compressed: Vec<u8>) -> Section<'static> {
     Section {
         name: Cow::Owned(format!("{IMAGE_SECTION_PREFIX}{}", isa.name()).into_bytes()),
         kind: elf::SHT_PROGBITS,
         flags: 0,
         address: 0,
-        size: embedded.len() as u64,
+        size: compressed.len() as u64,
         link: 0,
         info: 0,
-        align: 16,
+        align: 1,
         entry_size: 0,
-        place: Place::Loose(Cow::Owned(embedded)),
+        place: Place::Loose(Cow::Owned(compressed)),
     }
 }
 

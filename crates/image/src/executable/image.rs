@@ -1,6 +1,7 @@
 //! Reads multi-ISA executables.
 
 use super::compose::check_foreign;
+use super::compression::expand;
 use super::descriptor::Head;
 use super::note::{Header, PartEntry};
 use super::program::{Place, Program};
@@ -16,6 +17,8 @@ use std::path::Path;
 pub struct Image {
     bytes: Vec<u8>,
     parts: Vec<PartEntry>,
+    /// For each part, the ELF file that it is, expanded. Empty for x86-64, whose is the file.
+    expanded: Vec<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Image {
@@ -48,15 +51,20 @@ impl Image {
         let (header, place) = Header::find(&bytes)?;
         header.check(&bytes, &place)?;
         check_parts(&header.parts)?;
-        let image = Image { bytes, parts: header.parts };
+        let mut image = Image { bytes, parts: header.parts, expanded: Vec::new() };
+        check_sections(&image.program(Isa::X86_64)?, &image)?;
+        for part in &image.parts {
+            let frames = image.bytes.get(part.range.clone()).filter(|_| part.isa != Isa::X86_64);
+            let whole = frames.map_or(Ok(Vec::new()), expand);
+            image.expanded.push(whole.map_err(|reason| in_part(part.isa, &reason))?);
+        }
         let native = image.program(Isa::X86_64)?;
-        check_sections(&native, &image)?;
         for isa in image.isas() {
             let program = image.program(isa)?;
-            let in_part = |reason| ImageError::malformed(format!("part for {}: {reason}", isa.name()));
-            head(&program).map_err(in_part)?;
+            let wrong = |reason: String| in_part(isa, &reason);
+            head(&program).map_err(wrong)?;
             if isa != Isa::X86_64 {
-                check_foreign(&program, &native.loads).map_err(in_part)?;
+                check_foreign(&program, &native.loads).map_err(wrong)?;
             }
         }
         Ok(image)
@@ -79,7 +87,7 @@ impl Image {
             Isa::X86_64 => standalone::native(native),
             _ => standalone::foreign(self.program(isa)?, &native),
         };
-        result.map_err(|reason| ImageError::malformed(format!("part for {}: {reason}", isa.name())))
+        result.map_err(|reason| in_part(isa, &reason))
     }
 
     /// All bytes of the file.
@@ -97,16 +105,23 @@ impl Image {
 
     /// The ELF file that holds the code for `isa`: for x86-64 the whole file.
     pub(crate) fn elf(&self, isa: Isa) -> Result<&[u8], ImageError> {
+        if isa == Isa::X86_64 {
+            return Ok(&self.bytes);
+        }
         let part = self.part(isa)?;
-        let bytes = if isa == Isa::X86_64 { Some(self.bytes.as_slice()) } else { self.bytes.get(part.range.clone()) };
-        bytes.ok_or_else(|| ImageError::malformed(format!("the part for {} is not in the file", isa.name())))
+        let index = self.parts.iter().position(|known| known == part);
+        Ok(index.and_then(|index| self.expanded.get(index)).map_or(&[], Vec::as_slice))
     }
 
     /// The code for `isa` taken apart.
     pub(crate) fn program(&self, isa: Isa) -> Result<Program<'_>, ImageError> {
-        let in_part = |reason| ImageError::malformed(format!("part for {}: {reason}", isa.name()));
-        Program::read(self.elf(isa)?, isa).map_err(in_part)
+        Program::read(self.elf(isa)?, isa).map_err(|reason| in_part(isa, &reason))
     }
+}
+
+/// Something that is wrong with one ISA's part.
+fn in_part(isa: Isa, reason: &str) -> ImageError {
+    ImageError::malformed(format!("part for {}: {reason}", isa.name()))
 }
 
 /// The head of the program's descriptor.

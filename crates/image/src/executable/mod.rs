@@ -1,8 +1,9 @@
 //! The multi-ISA executable: composing, reading and taking apart. docs/format.md describes it byte
 //! by byte. In reading order: `program` (an ELF executable in pieces), `write` (and back), `note`
-//! and `descriptor` (what Maize adds), `compose`, `image`, `standalone`.
+//! and `descriptor` (what Maize adds), `compression`, `compose`, `image`, `standalone`.
 
 mod compose;
+mod compression;
 mod descriptor;
 mod image;
 mod note;
