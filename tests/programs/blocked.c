@@ -1,5 +1,7 @@
-/* Blocks: in read on standard input until a line or the end comes (`read`), in poll (`poll`), or asleep (`sleep`). */
+/* Blocks: in read on standard input until a line or the end comes (`read`), in poll (`poll`), asleep (`sleep`), or until somebody
+ * opens the other end of the pipe of this name (`open`). */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,6 +42,14 @@ static int sleep_in_full(void)
     return 0;
 }
 
+static int open_pipe(const char *name)
+{
+    int pipe = open(name, O_RDONLY | O_NOFOLLOW);
+    int flags = fcntl(pipe, F_GETFL);
+    printf("opened: %d, not followed: %d, not direct: %d\n", pipe >= 0, (flags & O_NOFOLLOW) != 0, !(flags & O_DIRECT));
+    return pipe < 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *how = argc > 1 ? argv[1] : "read";
@@ -49,5 +59,7 @@ int main(int argc, char **argv)
         return wait_for_input();
     if (strcmp(how, "sleep") == 0)
         return sleep_in_full();
+    if (strcmp(how, "open") == 0)
+        return open_pipe(argv[2]);
     return read_until_end();
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -88,6 +89,26 @@ fn a_blocked_poll_moves_and_goes_on() -> Result<()> {
     output.read_line(&mut line)?;
     ensure!(line == "1 1: text\n", "it said {line:?}");
     running.finish()?.moved(1).map(drop)
+}
+
+#[test]
+fn a_blocked_open_keeps_its_flags() -> Result<()> {
+    let (_, program) = build("blocked")?;
+    let pipe = fresh_directory(env!("CARGO_TARGET_TMPDIR"), "blocked-open")?.join("pipe");
+    ensure!(Command::new("mkfifo").arg(&pipe).status()?.success(), "mkfifo {}", pipe.display());
+    // Their flags have the same bits for different things.
+    for isas in [["aarch64", "x86_64"], ["x86_64", "aarch64"], ["aarch64", "riscv64"]] {
+        let placement = Placement::Hopping { isas: isas.to_vec(), every: "20ms", seed: None };
+        let run = Run::new(&program).arguments(["open".as_ref(), pipe.as_os_str()]).placed(placement);
+        let mut running = run.start()?;
+        let mut output = wait_for_a_move(&mut running)?;
+        fs::OpenOptions::new().write(true).open(&pipe)?;
+        let mut line = String::new();
+        output.read_line(&mut line)?;
+        ensure!(line == "opened: 1, not followed: 1, not direct: 1\n", "{isas:?}: it said {line:?}");
+        running.finish()?.moved(1)?;
+    }
+    Ok(())
 }
 
 #[test]

@@ -10,6 +10,7 @@
 void aggregates(void);
 void atomics(void);
 void computed_goto(void);
+void directories(void);
 void function_tables(void);
 void int128(void);
 void library(void);

@@ -8,12 +8,13 @@ static const struct {
     void (*run)(void);
 } features[] = {
     {"aggregates", aggregates},     {"atomics", atomics},
-    {"computed_goto", computed_goto}, {"function_tables", function_tables},
-    {"int128", int128},             {"library", library},
-    {"nonlocal_jumps", nonlocal_jumps}, {"recursion", recursion},
-    {"signals", signals},           {"sorting", sorting},
-    {"stack_memory", stack_memory}, {"thread_locals", thread_locals},
-    {"variadics", variadics},       {"vectors", vectors},
+    {"computed_goto", computed_goto}, {"directories", directories},
+    {"function_tables", function_tables}, {"int128", int128},
+    {"library", library},           {"nonlocal_jumps", nonlocal_jumps},
+    {"recursion", recursion},       {"signals", signals},
+    {"sorting", sorting},           {"stack_memory", stack_memory},
+    {"thread_locals", thread_locals}, {"variadics", variadics},
+    {"vectors", vectors},
 };
 
 static void run(size_t index)

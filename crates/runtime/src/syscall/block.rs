@@ -8,7 +8,7 @@ use super::numbers::*;
 use super::{DEADLINE, Outcome, PARTIAL, STARTED, attend, kernel};
 use crate::isa::{self, CANCELLED, Context};
 use crate::local;
-use crate::migration::Stop;
+use crate::migration::{Stop, record_locks};
 use crate::points;
 use crate::process::{Thread, family, identity, node};
 use crate::signal::calls as signals;
@@ -22,6 +22,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 pub struct Pending {
     row: &'static Call,
     native: u64,
+    /// As the program has them: the call may be issued again on another ISA.
     arguments: [u64; 6],
     /// Deadline and the argument it belongs to.
     deadline: Option<(usize, u64)>,
@@ -58,6 +59,9 @@ impl Pending {
         if number & PARTIAL != 0 {
             pending.written = Some(arguments[3]);
         }
+        if pending.number() == FCNTL && matches!(arguments[1], F_SETLK | F_SETLKW) {
+            record_locks::may_hold();
+        }
         if let Some((index, unit)) = timeout.filter(|_| pending.has_relative_timeout()) {
             let index = usize::from(index);
             let value = arguments.get(index).copied().unwrap_or(0);
@@ -72,9 +76,6 @@ impl Pending {
                     pending.arguments[index] = if pending.unit == Unit::Milliseconds { u64::MAX } else { 0 };
                 }
             }
-        }
-        if u64::from(row.number) == FCNTL {
-            convert::control_to_host(&mut pending.arguments);
         }
         Ok(pending)
     }
@@ -110,10 +111,6 @@ impl Pending {
         }
         if self.started {
             number |= STARTED;
-        }
-        if self.number() == FCNTL {
-            // The flags were the host's; this command does not block, so it is not issued again in fact.
-            convert::control_to_host(&mut arguments);
         }
         let [a1, a2, a3, a4, a5, a6] = arguments;
         [number, a1, a2, a3, a4, a5, a6]
@@ -155,7 +152,7 @@ impl Pending {
 
     /// The arguments as the kernel is to have them now.
     fn host_arguments(&self, scratch: &mut Scratch, mask: Option<u64>) -> [u64; 6] {
-        let mut arguments = self.arguments;
+        let mut arguments = convert::arguments_to_host(self.row, self.arguments);
         if let Some((index, deadline)) = self.deadline {
             let left = deadline.saturating_sub(monotonic());
             if self.number() == CLOCK_NANOSLEEP {

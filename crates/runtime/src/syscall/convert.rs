@@ -8,7 +8,6 @@ use super::structures::{
 };
 use super::structures::{OPEN_FLAGS, exchange_flags, to_host, to_program};
 use crate::isa;
-use crate::migration::record_locks;
 use crate::process::identity;
 use core::mem::MaybeUninit;
 
@@ -17,8 +16,28 @@ const ROOM: usize = 144;
 /// At most so many events at a time are taken from `epoll` where they have to be converted.
 const EVENTS: usize = 64;
 
-/// Flags of `open` as the host has them.
-pub fn open_flags_to_host(flags: u64) -> u64 {
+/// A call's ids and flags as the host has them.
+pub fn arguments_to_host(row: &Call, mut arguments: [u64; 6]) -> [u64; 6] {
+    for (index, argument) in arguments.iter_mut().enumerate() {
+        if row.process_ids & 1 << index != 0 {
+            *argument = match u64::from(row.number) {
+                TKILL | TGKILL => identity::own_to_host(*argument),
+                _ => identity::to_host(*argument),
+            };
+        }
+        if row.open_flags == Some(index as u8) {
+            *argument = open_flags_to_host(*argument);
+        }
+    }
+    match (u64::from(row.number), arguments[1]) {
+        (FCNTL, F_SETFL) => arguments[2] = open_flags_to_host(arguments[2]),
+        (FCNTL, F_SETOWN) => arguments[2] = identity::to_host(arguments[2]),
+        _ => {}
+    }
+    arguments
+}
+
+fn open_flags_to_host(flags: u64) -> u64 {
     exchange_flags(flags, &OPEN_FLAGS, &isa::page().open_flags)
 }
 
@@ -35,7 +54,7 @@ unsafe fn memory<'a>(address: u64, size: usize) -> &'a mut [u8] {
     unsafe { core::slice::from_raw_parts_mut(address as *mut u8, size) }
 }
 
-/// Makes a call that does not block, with what has to be converted converted.
+/// Makes a call that does not block, with ids and flags as the host has them; its structures are converted here.
 ///
 /// # Safety
 /// That of the call.
@@ -113,16 +132,6 @@ unsafe fn semaphore_control(arguments: [u64; 6], raw: impl Fn([u64; 6]) -> i64) 
             IPC_SET => structure_to_host(SEMID, SEMID_SIZE, arguments, 3, raw),
             _ => raw(arguments),
         }
-    }
-}
-
-/// Arguments of `fcntl` as the host has them.
-pub fn control_to_host(arguments: &mut [u64; 6]) {
-    match arguments[1] {
-        F_SETFL => arguments[2] = open_flags_to_host(arguments[2]),
-        F_SETLK | F_SETLKW => record_locks::may_hold(),
-        F_SETOWN => arguments[2] = identity::to_host(arguments[2]),
-        _ => {}
     }
 }
 

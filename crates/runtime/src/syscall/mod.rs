@@ -30,7 +30,7 @@ mod host {
     use crate::local;
     use crate::migration::{self, Interrupted, Stop};
     use crate::points;
-    use crate::process::{Thread, identity, proc_files};
+    use crate::process::{Thread, proc_files};
     use crate::signal::delivery::{Afterwards, deliver_at_point, prepare};
     use crate::trace;
     use core::sync::atomic::Ordering;
@@ -128,32 +128,22 @@ mod host {
     unsafe fn perform(context: &Context, call: [u64; 7]) -> Outcome {
         let [number, arguments @ ..] = call;
         let Some(original) = table::find(number & 0xffff_ffff) else { return Outcome::done(-ENOSYS) };
-        let (row, mut arguments) = rewrite(original, arguments);
+        let (row, arguments) = rewrite(original, arguments);
         // SAFETY: by the contract above.
         if let Some(result) = unsafe { emulate::call(u64::from(row.number), &arguments) } {
             return Outcome::done(result);
         }
-        for (index, argument) in arguments.iter_mut().enumerate() {
-            if row.process_ids & 1 << index != 0 {
-                *argument = match u64::from(row.number) {
-                    TKILL | TGKILL => identity::own_to_host(*argument),
-                    _ => identity::to_host(*argument),
-                };
-            }
-            if row.open_flags == Some(index as u8) {
-                *argument = convert::open_flags_to_host(*argument);
-            }
-        }
         let Some(native) = row.native(kernel::is_x86_64()).map(u64::from) else { return Outcome::done(-ENOSYS) };
+        let host_arguments = convert::arguments_to_host(row, arguments);
         // SAFETY: by the contract above.
-        if let Some(result) = unsafe { proc_files::call(u64::from(row.number), native, &arguments) } {
+        if let Some(result) = unsafe { proc_files::call(u64::from(row.number), native, &host_arguments) } {
             return Outcome::done(result);
         }
         let timeout = if number & DEADLINE == 0 { original.timeout.or(row.timeout) } else { row.timeout };
         // SAFETY: by the contract above.
         unsafe {
             if row.blocking == Blocking::No {
-                return Outcome::done(convert::call(row, native, arguments));
+                return Outcome::done(convert::call(row, native, host_arguments));
             }
             match Pending::new(row, native, number, arguments, timeout) {
                 Ok(pending) => block::wait(context, pending),
