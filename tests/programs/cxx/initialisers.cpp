@@ -25,17 +25,27 @@ Entry last("last of the unit");
 [[gnu::destructor]] void later() { std::printf("another destructor\n"); }
 [[gnu::destructor(150)]] void latest() { std::printf("destructor 150\n"); }
 
+std::uint32_t sum_of_random(int seed, int count)
+{
+    Random random{static_cast<std::uint32_t>(seed)};
+    std::uint32_t sum = 0;
+    for (int i = 0; i < count; i++)
+        sum += random();
+    return sum;
+}
+
 // The guard variable sees to it that only the first call makes the object.
 int guarded(int n)
 {
-    static int value = [n] {
-        Random random{static_cast<std::uint32_t>(n)};
-        std::uint32_t sum = 0;
-        for (int i = 0; i < 20000000; i++)
-            sum += random();
-        return static_cast<int>(sum);
-    }();
+    static int value = static_cast<int>(sum_of_random(n, 20000000));
     return value + n;
+}
+
+// An object whose initialiser throws is not made: the next call tries again.
+std::uint32_t never_made(int n)
+{
+    static std::uint32_t value = [n]() -> std::uint32_t { throw sum_of_random(n, 200000); }();
+    return value;
 }
 
 struct AtExit {
@@ -58,4 +68,12 @@ void initialisers()
     for (int i = 0; i < 100; i++)
         hash << static_cast<std::uint64_t>(guarded(i));
     report("guarded", hash);
+    for (int i = 0; i < 100; i++) {
+        try {
+            hash << never_made(i);
+        } catch (std::uint32_t sum) {
+            hash << sum + 1;
+        }
+    }
+    report("never made", hash);
 }

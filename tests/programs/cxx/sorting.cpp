@@ -66,7 +66,8 @@ void sorting()
         for (int i = 0; i < 1000; i++)
             hash << static_cast<std::uint64_t>(
                 std::lower_bound(numbers.begin(), numbers.end(), static_cast<int>(random())) - numbers.begin());
-        hash << static_cast<std::uint64_t>(std::inner_product(numbers.begin(), numbers.end(), numbers.rbegin(), 0L));
+        hash << std::inner_product(numbers.begin(), numbers.end(), numbers.rbegin(), std::uint64_t{0}, std::plus<>(),
+                                   std::multiplies<std::uint64_t>());
     }
     report("callbacks", hash);
 
