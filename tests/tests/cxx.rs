@@ -3,7 +3,9 @@
 //! `MAIZE_CXX_RUNS` sets how often everything hops, each time with another seed (1).
 
 use anyhow::{Context, Result, ensure};
-use maize_tests::{Checked, Compiler, ISAS, Outcome, Placement, Run, fresh_directory, require_move_between_all};
+use maize_tests::{
+    Checked, Compiler, ISAS, Outcome, Placement, Run, fresh_directory, program_source, require_move_between_all,
+};
 use std::env;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -103,6 +105,17 @@ fn threads_of_cxx_work_on_each_isa() -> Result<()> {
         Run::new(&program).placed(Placement::On(isa)).run()?.printed(&expected)?.succeeded()?;
     }
     Ok(())
+}
+
+#[test]
+fn a_program_moves_in_another_unit_s_copy_of_an_inline_function() -> Result<()> {
+    let directory = fresh_directory(env!("CARGO_TARGET_TMPDIR"), "cxx-inline-copies")?;
+    let source = program_source("inline_copies");
+    let (object, program) = (directory.join("elsewhere.o"), directory.join("inline_copies"));
+    Compiler::Maize.build_cxx(&[source.join("elsewhere.cpp")], &["-O0", "-c"], &object)?;
+    Compiler::Maize.build_cxx(&[object, source.join("main.cpp")], &["-O2"], &program)?;
+    let run = Run::new(&program).placed(Placement::hopping("20ms", Some(1)));
+    run.run()?.printed(b"79999999800000000 499500\n")?.moved(5).map(drop)
 }
 
 /// What the C++ library says before it ends a program.

@@ -69,13 +69,14 @@ impl<'a> Migrating<'a> {
     }
 }
 
-/// Whether calls by name reach this very body.
+/// Whether calls by name reach this very body. Of an inline function they may reach another unit's copy, optimised
+/// differently: the bodies do the same, but only one of them may have a migration point (docs/why.md).
 fn is_fixed(function: Function) -> bool {
-    let interposable = matches!(
+    let exact = matches!(
         function.value().linkage(),
-        Linkage::LLVMWeakAnyLinkage | Linkage::LLVMLinkOnceAnyLinkage | Linkage::LLVMExternalWeakLinkage
+        Linkage::LLVMExternalLinkage | Linkage::LLVMInternalLinkage | Linkage::LLVMPrivateLinkage
     );
-    !function.is_declaration() && !interposable
+    !function.is_declaration() && exact
 }
 
 fn call_sites(function: Function) -> Vec<Value> {
