@@ -44,9 +44,9 @@ static int sleep_in_full(void)
 
 static int open_pipe(const char *name)
 {
-    int pipe = open(name, O_RDONLY | O_NOFOLLOW);
-    int flags = fcntl(pipe, F_GETFL);
-    printf("opened: %d, not followed: %d, not direct: %d\n", pipe >= 0, (flags & O_NOFOLLOW) != 0, !(flags & O_DIRECT));
+    /* On AArch64 O_DIRECT has the number that O_DIRECTORY has here. Not every kernel allows it, but none says that this should be a directory. */
+    int pipe = open(name, O_RDONLY | O_DIRECT);
+    printf("opened: %s\n", pipe < 0 ? strerror(errno) : "yes");
     return pipe < 0;
 }
 

@@ -93,20 +93,31 @@ fn a_blocked_poll_moves_and_goes_on() -> Result<()> {
 
 #[test]
 fn a_blocked_open_keeps_its_flags() -> Result<()> {
-    let (_, program) = build("blocked")?;
+    let (native, program) = build("blocked")?;
     let pipe = fresh_directory(env!("CARGO_TARGET_TMPDIR"), "blocked-open")?.join("pipe");
     ensure!(Command::new("mkfifo").arg(&pipe).status()?.success(), "mkfifo {}", pipe.display());
-    // Their flags have the same bits for different things.
-    for isas in [["aarch64", "x86_64"], ["x86_64", "aarch64"], ["aarch64", "riscv64"]] {
-        let placement = Placement::Hopping { isas: isas.to_vec(), every: "20ms", seed: None };
-        let run = Run::new(&program).arguments(["open".as_ref(), pipe.as_os_str()]).placed(placement);
-        let mut running = run.start()?;
-        let mut output = wait_for_a_move(&mut running)?;
+    let start =
+        |program, placement| Run::new(program).arguments(["open".as_ref(), pipe.as_os_str()]).placed(placement).start();
+    let second_line = |output: &mut BufReader<std::process::ChildStdout>| -> Result<String> {
+        // This waits until the program opens it, too.
         fs::OpenOptions::new().write(true).open(&pipe)?;
         let mut line = String::new();
         output.read_line(&mut line)?;
-        ensure!(line == "opened: 1, not followed: 1, not direct: 1\n", "{isas:?}: it said {line:?}");
-        running.finish()?.moved(1)?;
+        Ok(line)
+    };
+    let mut running = start(&native, Placement::Directly)?;
+    let mut output = BufReader::new(running.child.stdout.take().context("no output")?);
+    output.read_line(&mut String::new())?;
+    let expected = second_line(&mut output)?;
+    let status = running.finish()?.status;
+    ensure!(expected.starts_with("opened: "), "natively it said {expected:?}");
+    for isas in [["aarch64", "x86_64"], ["x86_64", "aarch64"], ["aarch64", "riscv64"]] {
+        let mut running = start(&program, Placement::Hopping { isas: isas.to_vec(), every: "300ms", seed: None })?;
+        let mut output = wait_for_a_move(&mut running)?;
+        let line = second_line(&mut output)?;
+        ensure!(line == expected, "{isas:?}: it said {line:?} instead of {expected:?}");
+        let outcome = running.finish()?;
+        ensure!(outcome.status == status, "{isas:?}: {} instead of {status}", outcome.status);
     }
     Ok(())
 }
