@@ -9,7 +9,7 @@
 
 use crate::byval::entry_point;
 use crate::error::PassError;
-use crate::ir::{Builder, Function, Module, Opcode, Type, Value};
+use crate::ir::{Builder, Function, Module, Type, Value};
 
 /// `i32 (ptr jmp_buf)`: stands for a `setjmp` until its record is known.
 pub const MARKER: &str = "__maize.setjmp";
@@ -23,7 +23,7 @@ const BUILTIN_LONGJMP: &str = "llvm.eh.sjlj.longjmp";
 /// Replaces calls of `setjmp` and its variants.
 ///
 /// # Errors
-/// [`PassError::Unsupported`] for a `setjmp` called through an invoke.
+/// None today; the signature is that of every pass.
 pub fn run(module: Module) -> Result<(), PassError> {
     for name in ["setjmp", "_setjmp", "sigsetjmp", "__sigsetjmp"] {
         let Some(function) = module.function(name).filter(|function| function.is_declaration()) else {
@@ -32,14 +32,6 @@ pub fn run(module: Module) -> Result<(), PassError> {
         for user in function.value().users() {
             if !user.is_instruction() || !user.is_call_site() || user.callee() != function.value() {
                 continue;
-            }
-            if user.is(Opcode::LLVMInvoke) {
-                return Err(PassError::Unsupported {
-                    function: user.block().function().name(),
-                    what: String::from("setjmp within a try block"),
-                    remedy: "use exceptions instead",
-                    location: user.source_location(),
-                });
             }
             lower(module, user);
         }
@@ -102,6 +94,11 @@ fn lower(module: Module, call: Value) {
     }
     let marker = builder.call(marker_type, marker_function.value(), &arguments[..1]);
     marker.copy_debug_location(call);
+    // An invoke, in a try block: what may throw is what comes after it.
+    if let [normal, unwind] = call.successors()[..] {
+        builder.branch(normal).copy_debug_location(call);
+        unwind.remove_predecessor(call.block());
+    }
     call.replace_all_uses_with(marker);
     call.erase();
 }

@@ -1,5 +1,6 @@
 // Exceptions thrown through many frames, some of which have moved between being entered and being unwound.
 #include "cxx.hpp"
+#include <csetjmp>
 #include <cstdio>
 #include <exception>
 #include <functional>
@@ -191,6 +192,26 @@ std::uint64_t loops(Hash &hash, int rounds)
     return total;
 }
 
+// What comes back to a setjmp in a try block is in that block again.
+void jumps(Hash &hash)
+{
+    std::jmp_buf buffer;
+    for (int n = 0; n < 3000; n++) {
+        volatile int round = 0;
+        try {
+            hash << static_cast<std::uint64_t>(setjmp(buffer)) << busy(static_cast<std::uint64_t>(n));
+            round = round + 1;
+            if (round < 5)
+                std::longjmp(buffer, round * 10);
+            if (n % 3 != 0)
+                throw n;
+            hash << 1u;
+        } catch (int number) {
+            hash << static_cast<std::uint64_t>(number + round);
+        }
+    }
+}
+
 } // namespace
 
 void exceptions()
@@ -235,6 +256,8 @@ void exceptions()
     report("constructors", hash);
     hash << loops(hash, 10000);
     report("loops", hash);
+    jumps(hash);
+    report("jumps", hash);
 
     // What the language and the library throw themselves.
     auto caught = [&](const std::function<void()> &body) {

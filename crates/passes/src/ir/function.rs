@@ -253,12 +253,24 @@ impl Block {
         edge
     }
 
-    /// Has the block's phis name other predecessors. The C API cannot change those of a phi, so phis are made anew.
+    /// Has the block's phis name other predecessors.
     pub fn replace_predecessors(self, replacement: impl Fn(Block) -> Block) {
+        self.renew_phis(|predecessor| Some(replacement(predecessor)));
+    }
+
+    /// Has the block's phis forget a predecessor, from which no edge leads here any more.
+    pub fn remove_predecessor(self, gone: Block) {
+        self.renew_phis(|predecessor| (predecessor != gone).then_some(predecessor));
+    }
+
+    /// The C API cannot change the predecessors of a phi, so phis are made anew.
+    fn renew_phis(self, replacement: impl Fn(Block) -> Option<Block>) {
         for phi in self.phis() {
             let new = super::Builder::before(phi).phi(phi.ty());
             for (value, predecessor) in phi.incoming() {
-                new.add_incoming(value, replacement(predecessor));
+                if let Some(predecessor) = replacement(predecessor) {
+                    new.add_incoming(value, predecessor);
+                }
             }
             phi.replace_all_uses_with(new);
             phi.erase();
