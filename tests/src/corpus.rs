@@ -15,6 +15,8 @@ pub enum Package {
     Dash,
     /// Lua 5.4.4.
     Lua,
+    /// pugixml 1.13.
+    Pugixml,
     /// zlib 1.2.13.
     Zlib,
 }
@@ -43,6 +45,13 @@ impl Package {
                 archive: "lua5.4_5.4.4.orig.tar.gz",
                 sha256: "164c7849653b80ae67bec4b7473b884bf5cc8d2dca05653475ec2ed27b9ebf61",
                 directory: "lua-5.4.4",
+            },
+            Package::Pugixml => Source {
+                package: "pugixml",
+                version: "1.13-0.2",
+                archive: "pugixml_1.13.orig.tar.gz",
+                sha256: "5c5ad5d7caeb791420408042a7d88c2c6180781bf218feca259fd9d840a888e1",
+                directory: "pugixml-1.13",
             },
             Package::Zlib => Source {
                 package: "zlib",
@@ -110,6 +119,16 @@ pub fn build_lua_with(compiler: Compiler, directory: &Path, settings: &[&str]) -
     let source = Package::Lua.unpack(compiler, directory)?.join("src");
     compiler.make(&source, &[settings, &["-j2", "posix"]].concat())?;
     Ok(source.join("lua"))
+}
+
+/// Builds pugixml with its own tests, and returns their program, which is to be run in the source directory, and that.
+///
+/// # Errors
+/// What make printed.
+pub fn build_pugixml(compiler: Compiler, directory: &Path) -> Result<(PathBuf, PathBuf)> {
+    let source = Package::Pugixml.unpack(compiler, directory)?;
+    compiler.make(&source, &["-j2", "BUILD=build", "config=release"])?;
+    Ok((source.join("build/test"), source))
 }
 
 /// Configures and builds zlib as a static library, runs its own tests, and returns its directory.

@@ -13,7 +13,9 @@ mod source;
 mod toolchain;
 
 pub use check::{Checked, require_move_between_all};
-pub use corpus::{Package, build_bzip2, build_bzip2_with, build_dash, build_lua, build_lua_with, build_zlib};
+pub use corpus::{
+    Package, build_bzip2, build_bzip2_with, build_dash, build_lua, build_lua_with, build_pugixml, build_zlib,
+};
 pub use data::compressible;
 pub use report::{Child, Exit, Migration, Place, Report, Stay};
 pub use run::{Input, Outcome, Placement, Run, Running};
