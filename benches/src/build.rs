@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result, anyhow};
 use maize_driver::sysroot::{Tools, build_baseline};
-use maize_tests::{Compiler, Input, Run, build_bzip2_with, build_lua_with, compressible, fresh_directory};
+use maize_tests::{
+    Compiler, Input, Run, benchmark_source, build_bzip2_with, build_lua_with, compressible, fresh_directory,
+};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -77,14 +79,14 @@ impl Builds {
                 name: format!("Lua {script}"),
                 clang: clang.clone(),
                 maize: maize.clone(),
-                arguments: vec![workspace_program(&format!("{script}.lua")).display().to_string()],
+                arguments: vec![benchmark_source(&format!("{script}.lua")).display().to_string()],
                 input: Input::Nothing,
             });
         }
 
         eprintln!("building kernels ...");
         for kernel in KERNELS {
-            let source = [workspace_program(&format!("{kernel}.c"))];
+            let source = [benchmark_source(&format!("{kernel}.c"))];
             let output = |name: &str| directory.join(format!("{kernel}-{name}"));
             let (clang, maize) = (output("clang"), output("maize"));
             compilers[0].build(&source, &["-O3"], &clang)?;
@@ -93,11 +95,6 @@ impl Builds {
         }
         Ok(Builds { clang: command, programs })
     }
-}
-
-/// Path of one of the programs of the benchmarks.
-pub fn workspace_program(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(name)
 }
 
 /// A script that behaves as clang for a static executable with the baseline's musl, for any build system. Not

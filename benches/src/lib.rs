@@ -4,5 +4,5 @@
 mod build;
 mod measure;
 
-pub use build::{Builds, Program, workspace_program};
+pub use build::{Builds, Program};
 pub use measure::{Ratio, cpu_time, geometric_mean, median, paired};

@@ -19,7 +19,7 @@ pub use report::{Child, Exit, Migration, Place, Report, Stay};
 pub use run::{Input, Outcome, Placement, Run, Running};
 pub use rust::{Crate, RIPGREP, RustCompiler};
 pub use source::Source;
-pub use toolchain::{Compiler, build_both, fresh_directory, maize, program_source};
+pub use toolchain::{Compiler, benchmark_source, build_both, fresh_directory, maize, program_source};
 
 /// The ISAs that programs are compiled for, the native one first.
 pub const ISAS: [&str; 3] = ["x86_64", "aarch64", "riscv64"];

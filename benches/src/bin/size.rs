@@ -2,8 +2,8 @@
 //! and of the linked files. Resume clones run only after a move; they are cold, in sections of their own.
 
 use anyhow::{Context, Result};
-use maize_benches::{Builds, geometric_mean, workspace_program};
-use maize_tests::Compiler;
+use maize_benches::{Builds, geometric_mean};
+use maize_tests::{Compiler, benchmark_source};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ fn main() -> Result<()> {
 
 /// A kernel's object file, compiled for this; or those that lie beside a package's program.
 fn objects(name: &str, compiler: Compiler, executable: &Path) -> Result<Vec<PathBuf>> {
-    let source = workspace_program(&format!("{name}.c"));
+    let source = benchmark_source(&format!("{name}.c"));
     if source.exists() {
         let object = executable.with_extension("o");
         compiler.build(&[source], &["-O3", "-c"], &object)?;
