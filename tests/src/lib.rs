@@ -13,9 +13,12 @@ mod source;
 mod toolchain;
 
 pub use check::{Checked, require_move_between_all};
-pub use corpus::{Package, build_bzip2, build_bzip2_with, build_dash, build_lua, build_lua_with, build_zlib};
+pub use corpus::{
+    Package, build_bzip2, build_bzip2_with, build_dash, build_lua, build_lua_with, build_zlib, build_zstd,
+    sqlite_amalgamation,
+};
 pub use data::compressible;
-pub use report::{Child, Exit, Migration, Place, Report, Stay};
+pub use report::{Activation, Child, Exit, Migration, Place, Report, Stay};
 pub use run::{Input, Outcome, Placement, Run, Running};
 pub use rust::{Crate, RIPGREP, RustCompiler};
 pub use source::Source;
