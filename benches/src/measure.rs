@@ -83,6 +83,14 @@ pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     }
 }
 
+/// The smallest value that this part of all values, from 0 to 1, does not exceed.
+pub fn percentile(values: &[f64], part: f64) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let rank = (values.len() as f64 * part).ceil() as usize;
+    values.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)
+}
+
 /// The geometric mean.
 pub fn geometric_mean(values: &[f64]) -> f64 {
     (values.iter().map(|value| value.ln()).sum::<f64>() / values.len() as f64).exp()
@@ -96,6 +104,8 @@ mod tests {
     fn statistics_are_what_they_say() {
         assert_eq!(median([3.0, 1.0, 2.0].into_iter()), 2.0);
         assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), 2.5);
+        assert_eq!(percentile(&[4.0, 1.0, 3.0, 2.0], 0.5), 2.0);
+        assert_eq!(percentile(&[4.0, 1.0, 3.0, 2.0], 0.99), 4.0);
         assert!((geometric_mean(&[0.5, 2.0]) - 1.0).abs() < 1e-12);
         let ratio = paired(5, || Ok(2.0), || Ok(3.0)).unwrap();
         assert_eq!((ratio.base, ratio.other, ratio.median, ratio.quartiles), (2.0, 3.0, 1.5, (1.5, 1.5)));

@@ -17,8 +17,12 @@ pub enum Package {
     Lua,
     /// pugixml 1.13.
     Pugixml,
+    /// SQLite 3.40.1, in its canonical form: many files.
+    Sqlite,
     /// zlib 1.2.13.
     Zlib,
+    /// Zstandard 1.5.4.
+    Zstd,
 }
 
 impl Package {
@@ -53,6 +57,20 @@ impl Package {
                 sha256: "5c5ad5d7caeb791420408042a7d88c2c6180781bf218feca259fd9d840a888e1",
                 directory: "pugixml-1.13",
             },
+            Package::Sqlite => Source {
+                package: "sqlite3",
+                version: "3.40.1-2+deb12u2",
+                archive: "sqlite3_3.40.1.orig.tar.xz",
+                sha256: "aaa776260ab4dc976db34aa7891819484c8676b5b2783123ebc6301e2ca5d655",
+                directory: "sqlite3-3.40.1",
+            },
+            Package::Zstd => Source {
+                package: "libzstd",
+                version: "1.5.4+dfsg2-5",
+                archive: "libzstd_1.5.4+dfsg2.orig.tar.xz",
+                sha256: "8cf4bbb65e77ec348d052c8d6230eba66d435bddf64c8b5be2fcb16880c19953",
+                directory: "zstd-1.5.4",
+            },
             Package::Zlib => Source {
                 package: "zlib",
                 version: "1:1.2.13.dfsg-1",
@@ -76,17 +94,18 @@ impl Package {
 /// # Errors
 /// What make printed.
 pub fn build_bzip2(compiler: Compiler, directory: &Path) -> Result<PathBuf> {
-    build_bzip2_with(compiler, directory, &[])
+    let source = build_bzip2_with(compiler, directory, &[])?;
+    compiler.make(&source, &["test"])?;
+    Ok(source)
 }
 
-/// [`build_bzip2`] with settings of make.
+/// Builds bzip2 with settings of make, for any machine, and returns its directory.
 ///
 /// # Errors
 /// What make printed.
 pub fn build_bzip2_with(compiler: Compiler, directory: &Path, settings: &[&str]) -> Result<PathBuf> {
     let source = Package::Bzip2.unpack(compiler, directory)?;
     compiler.make(&source, &[settings, &["-j2", "bzip2", "bzip2recover"]].concat())?;
-    compiler.make(&source, &["test"])?;
     Ok(source)
 }
 
@@ -140,5 +159,29 @@ pub fn build_zlib(compiler: Compiler, directory: &Path) -> Result<PathBuf> {
     run(Command::new("./configure").arg("--static").current_dir(&source).env("CC", compiler.command_line()))?;
     compiler.make(&source, &["-j2", "static"])?;
     compiler.make(&source, &["teststatic"])?;
+    Ok(source)
+}
+
+/// Builds zstd, without threads and the formats of other libraries, and returns the program.
+///
+/// # Errors
+/// What make printed.
+pub fn build_zstd(compiler: Compiler, directory: &Path, settings: &[&str]) -> Result<PathBuf> {
+    let source = Package::Zstd.unpack(compiler, directory)?;
+    let programs = source.join("programs");
+    // Its assembly is for x86-64 with BMI2 only.
+    let own = ["HAVE_THREAD=0", "HAVE_ZLIB=0", "HAVE_LZMA=0", "HAVE_LZ4=0", "BACKTRACE=0", "ZSTD_NO_ASM=1"];
+    compiler.make(&programs, &[settings, &own, &["-j2", "zstd"]].concat())?;
+    Ok(programs.join("zstd"))
+}
+
+/// Makes SQLite's one file out of its many, with the native compiler, and returns the directory: `sqlite3.c`, and `test/speedtest1.c`.
+///
+/// # Errors
+/// What configure or make printed. They need tclsh.
+pub fn sqlite_amalgamation(directory: &Path) -> Result<PathBuf> {
+    let source = Package::Sqlite.unpack(Compiler::Gcc, directory)?;
+    run(Command::new("./configure").args(["--disable-tcl", "--disable-readline"]).current_dir(&source))?;
+    Compiler::Gcc.make(&source, &["sqlite3.c"])?;
     Ok(source)
 }

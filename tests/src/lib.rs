@@ -15,13 +15,14 @@ mod toolchain;
 pub use check::{Checked, require_move_between_all};
 pub use corpus::{
     Package, build_bzip2, build_bzip2_with, build_dash, build_lua, build_lua_with, build_pugixml, build_zlib,
+    build_zstd, sqlite_amalgamation,
 };
 pub use data::compressible;
-pub use report::{Child, Exit, Migration, Place, Report, Stay};
+pub use report::{Activation, Child, Exit, Migration, Place, Report, Stay};
 pub use run::{Input, Outcome, Placement, Run, Running};
 pub use rust::{Crate, RIPGREP, RustCompiler};
 pub use source::Source;
-pub use toolchain::{Compiler, build_both, fresh_directory, maize, program_source};
+pub use toolchain::{Compiler, benchmark_source, build_both, fresh_directory, maize, program_source};
 
 /// The ISAs that programs are compiled for, the native one first.
 pub const ISAS: [&str; 3] = ["x86_64", "aarch64", "riscv64"];

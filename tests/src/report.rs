@@ -15,6 +15,8 @@ pub struct Report {
     pub started_on: String,
     /// Wall-clock time of the run, microseconds.
     pub elapsed_us: u64,
+    /// Processor time of the program, microseconds, without what its moves took.
+    pub processor_us: f64,
     /// Every move, in order.
     pub migrations: Vec<Migration>,
     /// Moves that were asked for and did not happen.
@@ -59,6 +61,10 @@ pub struct Migration {
     pub at_us: u64,
     /// Time until the program reached a migration point, microseconds.
     pub wait_us: u64,
+    /// Processor time that it used of this, microseconds; none if events were counted.
+    pub wait_cpu_us: Option<f64>,
+    /// The innermost activation.
+    pub innermost: Option<Activation>,
     /// Activations carried over.
     pub frames: u64,
     /// Bytes of their records.
@@ -73,6 +79,15 @@ pub struct Migration {
     pub bytes_moved: u64,
     /// Where, if events were counted.
     pub place: Option<Place>,
+}
+
+/// A suspended activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub struct Activation {
+    /// Address of its function's resume clone.
+    pub resume: u32,
+    /// Number of the call in the function.
+    pub site: u32,
 }
 
 /// A place in the program's run.

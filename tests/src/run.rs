@@ -161,7 +161,7 @@ impl Run {
             Placement::Directly => Command::new(&self.program),
             Placement::On(isa) => {
                 let mut command = Command::new(maize());
-                command.args(["run", "--isa", isa]);
+                command.args(["run", "--isa", isa, "--report"]).arg(report);
                 command
             }
             Placement::Hopping { isas, every, seed } => {

@@ -199,6 +199,11 @@ pub fn program_source(name: &str) -> PathBuf {
     workspace().join("tests/programs").join(name)
 }
 
+/// Path of one of the programs of the benchmarks.
+pub fn benchmark_source(name: &str) -> PathBuf {
+    workspace().join("benches/programs").join(name)
+}
+
 fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }

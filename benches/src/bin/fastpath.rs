@@ -3,32 +3,27 @@
 //!
 //! `fastpath [ROUNDS [NAME ...]]`: so many pairs of runs (15) of the programs whose names contain one of these.
 
-use anyhow::{Context, Result, ensure};
-use maize_benches::{Builds, cpu_time, geometric_mean, paired};
-use std::env;
+use anyhow::{Result, ensure};
+use maize_benches::{Size, clang_and_maize, cpu_time, directory, geometric_mean, paired, rounds_and_names, workloads};
 
 fn main() -> Result<()> {
-    let mut arguments = env::args().skip(1);
-    let rounds = arguments.next().map_or(Ok(15), |rounds| rounds.parse()).context("rounds: a number")?;
-    ensure!(rounds > 0, "no rounds");
-    let wanted: Vec<String> = arguments.collect();
-    let builds = Builds::new(&env::temp_dir())?;
+    let (rounds, wanted) = rounds_and_names(15)?;
+    let directory = directory("fastpath")?;
+    let [mut clang, mut maize] = clang_and_maize(&directory)?;
     let mut medians = Vec::new();
     println!("| program | clang, s | maize, s | ratio | quartiles |\n|---|---:|---:|---:|---:|");
-    for program in builds.programs {
-        if !wanted.is_empty() && !wanted.iter().any(|name| program.name.contains(name.as_str())) {
-            continue;
-        }
-        let expected = cpu_time(program.run(&program.clang))?.1;
+    for workload in workloads(&directory, Size::Full, &wanted)? {
+        let (clang, maize) = (clang.program(workload.source)?, maize.program(workload.source)?);
+        let expected = workload.result(&cpu_time(workload.run(&clang))?.1);
         let measure = |build| {
-            let (time, output) = cpu_time(program.run(build))?;
-            ensure!(output == expected, "{}: the two builds print different things", program.name);
+            let (time, output) = cpu_time(workload.run(build))?;
+            ensure!(workload.result(&output) == expected, "{}: the two builds print different things", workload.name);
             Ok(time)
         };
-        let ratio = paired(rounds, || measure(&program.clang), || measure(&program.maize))?;
+        let ratio = paired(rounds, || measure(&clang), || measure(&maize))?;
         println!(
             "| {} | {:.3} | {:.3} | {:.3} | {:.3}-{:.3} |",
-            program.name, ratio.base, ratio.other, ratio.median, ratio.quartiles.0, ratio.quartiles.1
+            workload.name, ratio.base, ratio.other, ratio.median, ratio.quartiles.0, ratio.quartiles.1
         );
         medians.push(ratio.median);
     }

@@ -2,12 +2,13 @@
 //! and of the linked files. Resume clones run only after a move; they are cold, in sections of their own.
 
 use anyhow::{Context, Result};
-use maize_benches::{Builds, geometric_mean, workspace_program};
-use maize_tests::Compiler;
+use maize_benches::{Size, Source, clang_and_maize, directory, geometric_mean, workloads};
+use maize_tests::{Compiler, benchmark_source};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
+use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 /// Code of some object files, bytes.
 #[derive(Default)]
@@ -44,33 +45,40 @@ impl Code {
 }
 
 fn main() -> Result<()> {
-    let builds = Builds::new(&env::temp_dir())?;
+    let directory = directory("size")?;
+    let mut builds = clang_and_maize(&directory)?;
     println!(
         "| program | hot, clang | hot, maize | ratio | padded | cold | file, clang | file, maize | of it x86_64, aarch64, riscv64 |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|");
     let mut ratios = Vec::new();
-    let mut last = PathBuf::new();
-    for program in &builds.programs {
-        if program.maize == last {
+    let mut measured = HashSet::new();
+    for workload in workloads(&directory, Size::Small, &[])? {
+        // SQLite and zstd leave no object files beside their programs.
+        let source = workload.source;
+        if matches!(source, Source::Sqlite | Source::Zstd) || !measured.insert(source) {
             continue;
         }
-        last.clone_from(&program.maize);
-        let [clang, maize] = [(Compiler::Command(builds.clang), &program.clang), (Compiler::Maize, &program.maize)]
-            .map(|(compiler, executable)| Code::of(&objects(&program.name, compiler, executable)?));
-        let (clang, maize) = (clang?, maize?);
+        let mut programs = Vec::new();
+        let mut codes = Vec::new();
+        for builds in &mut builds {
+            let program = builds.program(source)?;
+            codes.push(Code::of(&objects(source, builds.compiler, &program)?)?);
+            programs.push(program);
+        }
+        let [clang, maize] = &codes[..] else { unreachable!("two builds") };
         let ratio = maize.hot as f64 / clang.hot as f64;
         ratios.push(ratio);
         println!(
             "| {} | {} | {} | {ratio:.3} | {} | {} | {} | {} | {} |",
-            program.name.split(' ').next().unwrap_or_default(),
+            if matches!(source, Source::Lua | Source::Bzip2) { format!("{source:?}") } else { workload.name },
             clang.hot,
             maize.hot,
             maize.padded,
             maize.cold,
-            fs::metadata(&program.clang)?.len(),
-            fs::metadata(&program.maize)?.len(),
-            bytes_of_isas(&program.maize)?
+            fs::metadata(&programs[0])?.len(),
+            fs::metadata(&programs[1])?.len(),
+            bytes_of_isas(&programs[1])?
         );
     }
     println!("| **geometric mean** | | | **{:.3}** | | | | | |", geometric_mean(&ratios));
@@ -78,11 +86,15 @@ fn main() -> Result<()> {
 }
 
 /// A kernel's object file, compiled for this; or those that lie beside a package's program.
-fn objects(name: &str, compiler: Compiler, executable: &Path) -> Result<Vec<PathBuf>> {
-    let source = workspace_program(&format!("{name}.c"));
-    if source.exists() {
+fn objects(source: Source, compiler: Compiler, executable: &Path) -> Result<Vec<PathBuf>> {
+    let file = match source {
+        Source::Kernel(name) => Some(format!("{name}.c")),
+        Source::Npb(name) => Some(format!("npb/{name}.c")),
+        _ => None,
+    };
+    if let Some(file) = file {
         let object = executable.with_extension("o");
-        compiler.build(&[source], &["-O3", "-c"], &object)?;
+        compiler.build(&[benchmark_source(&file)], &["-std=gnu11", "-O3", "-c"], &object)?;
         return Ok(vec![object]);
     }
     let mut objects = Vec::new();

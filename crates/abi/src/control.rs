@@ -54,9 +54,9 @@ pub enum Kind {
     /// Host to node: set up and waiting.
     Ready = 16,
     /// Source to node: the program has left; `[frames, record bytes, capture ns, bytes moved, when it was suspended (ns of
-    /// CLOCK_MONOTONIC)]`. The source exits.
+    /// CLOCK_MONOTONIC), processor ns from the node's call to that, innermost activation as in `Frames`, processor ns used in this process]`. The source exits.
     Departed = 17,
-    /// Destination to node: the program runs; `[resume ns, pause ns]`.
+    /// Destination to node: the program runs; `[resume ns, pause ns, processor ns used in this process]`.
     Arrived = 18,
     /// Source to node: the program stays for the reason in `text` and runs on.
     Stayed = 19,

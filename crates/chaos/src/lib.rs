@@ -15,5 +15,6 @@ mod shrink;
 pub use difference::{Difference, Stream};
 pub use error::ChaosError;
 pub use examine::{Expected, Options, Progress, examine};
+pub use place::Places;
 pub use program::Program;
 pub use report::Report;

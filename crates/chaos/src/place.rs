@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// Names for places of one program.
-pub(crate) struct Places {
+pub struct Places {
     /// Addresses on x86-64 after the calls at which activations are suspended.
     sites: HashMap<Activation, u64>,
     functions: BTreeMap<u64, String>,
@@ -26,7 +26,10 @@ pub(crate) struct Places {
 
 impl Places {
     /// Reads what there is to know about a program.
-    pub(crate) fn of(path: &Path) -> Result<Places, ChaosError> {
+    ///
+    /// # Errors
+    /// If it is no program of Maize.
+    pub fn of(path: &Path) -> Result<Places, ChaosError> {
         let image = Image::open(path)?;
         let functions: BTreeMap<u64, String> =
             inspect::inspect(&image)?.functions.into_iter().map(|function| (function.address, function.name)).collect();
@@ -54,7 +57,7 @@ impl Places {
     }
 
     /// The frames of activations, the innermost first; functions that were inlined are frames of their own.
-    pub(crate) fn frames(&self, activations: &[Activation]) -> Vec<Frame> {
+    pub fn frames(&self, activations: &[Activation]) -> Vec<Frame> {
         activations.iter().flat_map(|activation| self.frames_of(activation)).collect()
     }
 

@@ -204,8 +204,8 @@ pub struct Run {
     /// Move at the events with these numbers, in rising order
     #[arg(long, value_name = "EVENT:ISA,...", conflicts_with_all = ["hop", "every", "seed"])]
     pub moves: Option<MoveList>,
-    /// With --mean: move so often at most
-    #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true, requires = "mean")]
+    /// Move so often at most
+    #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true, requires = "hop")]
     pub limit: u64,
     /// With --mean or --moves: count each migration point so often before the program has made further system calls; 0 for always, which
     /// is slow

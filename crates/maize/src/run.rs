@@ -79,7 +79,8 @@ fn plans(options: &Run, start: Isa) -> (Option<HopPlan>, Option<EventPlan>) {
         isas.extend((!isas.contains(&start)).then_some(start));
         EventMoves::Drawn(Draw { isas, seed: options.seed.unwrap_or(0), mean: mean.into(), limit: options.limit })
     } else {
-        let plan = HopPlan { isas: options.hop.clone(), every: options.every, seed: options.seed };
+        let plan =
+            HopPlan { isas: options.hop.clone(), every: options.every, seed: options.seed, limit: options.limit };
         return ((!options.hop.is_empty()).then_some(plan), None);
     };
     (None, Some(EventPlan { moves, passes: options.passes }))

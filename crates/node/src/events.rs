@@ -203,8 +203,7 @@ impl Counted {
     pub(crate) fn hear(&mut self, message: &Message) {
         match message.kind() {
             Some(Kind::Frames) => {
-                let known = message.values.iter().filter(|&&value| value != 0);
-                let activations = known.map(|&value| Activation { resume: (value >> 32) as u32, site: value as u32 });
+                let activations = message.values.iter().filter_map(|&value| Activation::from_number(value));
                 let room = self.depth.saturating_sub(self.place.activations.len());
                 self.place.activations.extend(activations.take(room));
             }

@@ -9,7 +9,7 @@ use crate::host::{Host, Launchers, socket_pair};
 use crate::kernel::Ended;
 use crate::plan::Tour;
 use crate::processes::Change;
-use crate::report::{Migration, Place, Stay};
+use crate::report::{Activation, Migration, Place, Stay};
 use crate::supervisor::{Event, RunOptions};
 use maize_abi::control::{Kind, Message};
 use maize_abi::processes::SignalInformation;
@@ -104,6 +104,8 @@ pub(crate) struct History {
     pub(crate) migrations: Vec<Migration>,
     pub(crate) stays: Vec<Stay>,
     pub(crate) events: Option<u64>,
+    /// Processor time without what moves took, ns.
+    pub(crate) processor_ns: u64,
 }
 
 /// One process.
@@ -130,6 +132,8 @@ pub(crate) struct Program {
     pub(crate) changes: Vec<Change>,
     /// Processor time used in the hosts that it has left: user and system, microseconds.
     times: [u64; 2],
+    /// What its present host had used of it when the process came, ns.
+    at_arrival_ns: u64,
     history: History,
 }
 
@@ -153,7 +157,8 @@ impl Program {
             stopped: false,
             changes: Vec::new(),
             times: [0; 2],
-            history: History { migrations: Vec::new(), stays: Vec::new(), events: None },
+            at_arrival_ns: 0,
+            history: History { migrations: Vec::new(), stays: Vec::new(), events: None, processor_ns: 0 },
         };
         program.schedule(now);
         if let Some(Moves::Timed(_)) = program.moves {
@@ -267,7 +272,7 @@ impl Program {
             return Ok(());
         }
         let isa = match &mut self.moves {
-            Some(Moves::Timed(tour)) => Some(tour.next()),
+            Some(Moves::Timed(tour)) => tour.next(),
             Some(Moves::Counted(counted)) => counted.next(),
             None => None,
         };
@@ -463,13 +468,19 @@ impl Program {
             }
         }
         if let (Some(departed), Some(arrived)) = (request.departed, request.arrived) {
-            let [frames, record_bytes, capture_ns, bytes_moved, suspended_at_ns, ..] = departed.values;
-            let [resume_ns, pause_ns, ..] = arrived.values;
+            let [frames, record_bytes, capture_ns, bytes_moved, suspended_at_ns, waited_ns, innermost, used_ns] =
+                departed.values;
+            let [resume_ns, pause_ns, arrived_ns, ..] = arrived.values;
+            self.history.processor_ns += used_ns.saturating_sub(self.at_arrival_ns);
+            self.at_arrival_ns = arrived_ns;
             let migration = Migration {
                 from: source.isa.name().to_owned(),
                 to: self.current.isa.name().to_owned(),
                 at_us: micros(request.at),
                 wait_us: suspended_at_ns.saturating_sub(request.at_ns) / 1000,
+                // Nobody called a process that waited for the order.
+                wait_cpu_us: request.place.is_none().then_some(waited_ns as f64 / 1000.0),
+                innermost: Activation::from_number(innermost),
                 frames,
                 record_bytes,
                 capture_us: capture_ns as f64 / 1000.0,
@@ -540,6 +551,8 @@ impl Program {
     pub(crate) fn end(mut self) -> Result<(Ended, History), RunError> {
         self.drop_destination();
         let ended = self.current.wait()?;
+        let used_ns = ended.times.iter().sum::<u64>() * 1000;
+        self.history.processor_ns += used_ns.saturating_sub(self.at_arrival_ns);
         self.add(ended.times);
         let ended = Ended { times: self.times, ..ended };
         Ok((ended, self.history))

@@ -19,6 +19,9 @@ pub struct Report {
     pub started_on: String,
     /// Wall-clock time of the run, microseconds.
     pub elapsed_us: u64,
+    /// Processor time of the program, microseconds, without what its moves took.
+    #[serde(default)]
+    pub processor_us: f64,
     /// Every move, in order.
     pub migrations: Vec<Migration>,
     /// Moves that were asked for and did not happen; the program ran on at its source.
@@ -66,6 +69,12 @@ pub struct Migration {
     pub at_us: u64,
     /// Time from the request until the program reached a migration point, microseconds.
     pub wait_us: u64,
+    /// Processor time that the program used of it, microseconds: what other processes do does not count. Not known of moves at counted events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_cpu_us: Option<f64>,
+    /// The innermost activation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub innermost: Option<Activation>,
     /// Activations carried over.
     pub frames: u64,
     /// Bytes of their records.
@@ -118,4 +127,11 @@ pub struct Activation {
     pub resume: u32,
     /// Number of the call in the function.
     pub site: u32,
+}
+
+impl Activation {
+    /// From a host's message; 0 is none.
+    pub(crate) fn from_number(number: u64) -> Option<Activation> {
+        (number != 0).then_some(Activation { resume: (number >> 32) as u32, site: number as u32 })
+    }
 }

@@ -87,13 +87,14 @@ pub fn run(options: &RunOptions, observe: &mut dyn FnMut(Event<'_>)) -> Result<R
         children: Vec::new(),
     };
     supervisor.begin(main, launchers, host, counted);
-    let (exit, History { migrations, stays, events }) = supervisor.supervise()?;
+    let (exit, History { migrations, stays, events, processor_ns }) = supervisor.supervise()?;
     Ok(Report {
         version: report::VERSION,
         program: options.program.clone(),
         exit,
         started_on: options.isa.name().to_owned(),
         elapsed_us: micros(supervisor.common.started.elapsed()),
+        processor_us: processor_ns as f64 / 1000.0,
         migrations,
         stays,
         children: supervisor.children,

@@ -1,9 +1,10 @@
-//! The baseline that benchmarks compare with: the same musl, built for x86-64 by its own configure and make
-//! with plain `clang -O3`, its x86-64 assembly included.
+//! The baseline that benchmarks compare with: the same musl, built for one ISA by its own configure and make
+//! with plain `clang -O3`, its assembly for the ISA included.
 
 use super::error::SysrootError;
 use super::stamp::{self, Stamp};
 use super::{Progress, ProgressFn, Tools, cache_directory, command, musl, source};
+use maize_abi::Isa;
 use std::env;
 use std::fs;
 use std::num::NonZeroUsize;
@@ -14,6 +15,7 @@ use std::process::Command;
 #[derive(Clone, Debug)]
 pub struct Baseline {
     root: PathBuf,
+    isa: Isa,
 }
 
 impl Baseline {
@@ -25,7 +27,7 @@ impl Baseline {
     /// Options that make clang compile against it.
     pub fn compile_options(&self) -> Vec<String> {
         let include = self.root.join("include");
-        vec!["--target=x86_64-linux-musl".into(), "-nostdinc".into(), format!("-isystem{}", include.display())]
+        vec![format!("--target={}", target(self.isa)), "-nostdinc".into(), format!("-isystem{}", include.display())]
     }
 
     /// Options that make clang link a static program with it, in addition to those for compiling.
@@ -38,34 +40,43 @@ impl Baseline {
     }
 }
 
-/// Builds it into `baseline-musl` in the cache directory, if it is not there already.
+/// Builds it for `isa` into `baseline-musl-ISA` in the cache directory, if it is not there already.
 ///
 /// # Errors
 /// A download, configure or make that fails.
-pub fn build_baseline(tools: &Tools, jobs: NonZeroUsize, progress: &ProgressFn<'_>) -> Result<Baseline, SysrootError> {
-    let root = cache_directory()?.join("baseline-musl");
+pub fn build_baseline(
+    tools: &Tools,
+    isa: Isa,
+    jobs: NonZeroUsize,
+    progress: &ProgressFn<'_>,
+) -> Result<Baseline, SysrootError> {
+    let root = cache_directory()?.join(format!("baseline-musl-{}", isa.name()));
     let key = stamp::key([source::MUSL.sha256, include_str!("baseline.rs")]);
     fs::create_dir_all(&root).map_err(SysrootError::write(&root))?;
     let _lock = stamp::lock(&root)?;
     let mut built = Stamp::read(&root);
     if !built.holds("baseline", &key) {
-        progress(Progress::Step("musl 1.2.3 for x86-64, the baseline of benchmarks"));
-        make(&root, tools, jobs)?;
+        progress(Progress::Step(&format!("musl 1.2.3 for {}, the baseline of benchmarks", isa.name())));
+        make(&root, tools, isa, jobs)?;
         built.set("baseline", &key);
         built.write(&root)?;
     }
-    Ok(Baseline { root })
+    Ok(Baseline { root, isa })
 }
 
-fn make(root: &Path, tools: &Tools, jobs: NonZeroUsize) -> Result<(), SysrootError> {
+fn target(isa: Isa) -> String {
+    format!("{}-linux-musl", isa.name())
+}
+
+fn make(root: &Path, tools: &Tools, isa: Isa, jobs: NonZeroUsize) -> Result<(), SysrootError> {
     let work = tempfile::Builder::new().prefix(".build-").tempdir_in(root).map_err(SysrootError::write(root))?;
     source::MUSL.unpack(work.path())?;
     let directory = work.path().join(musl::DIRECTORY);
     // A clang of that name would cross-compile; musl's configure asks the compiler for its target.
-    let compiler = format!("{} --target=x86_64-linux-musl", tools.clang.display());
+    let compiler = format!("{} --target={}", tools.clang.display(), target(isa));
     let mut configure = Command::new("./configure");
     configure.current_dir(&directory).arg(format!("--prefix={}", root.display()));
-    configure.args(["--target=x86_64-linux-musl", "--disable-shared", "--disable-wrapper"]);
+    configure.arg(format!("--target={}", target(isa))).args(["--disable-shared", "--disable-wrapper"]);
     configure.env("CC", compiler).env("CFLAGS", "-O3").env("AR", &tools.archiver).env("RANLIB", "true");
     command::run(&mut configure, "musl")?;
     let mut make = Command::new("make");

@@ -6,6 +6,7 @@ use super::memory_file::{self, Contents};
 use super::waiting_signals;
 use crate::continuation::resume::resume;
 use crate::memory::calls::KEPT_DESCRIPTORS;
+use crate::process::usage;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
 use crate::{local, memory, process, time};
@@ -119,6 +120,6 @@ extern "C" fn __maize_arrived() {
         return;
     }
     let now = time::monotonic();
-    let values = [now - resumed, now - SUSPENDED.load(Ordering::Relaxed), 0, 0, 0, 0, 0, 0];
+    let values = [now - resumed, now - SUSPENDED.load(Ordering::Relaxed), usage::host_time(), 0, 0, 0, 0, 0];
     channel::send(local::CONTROL.load(Ordering::Relaxed), &Message::new(Kind::Arrived, values), &[]);
 }

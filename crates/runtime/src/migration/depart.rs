@@ -12,7 +12,8 @@ use crate::process::usage;
 use crate::signal::calls::without_signals;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
-use crate::{isa, memory, process, time};
+use crate::{isa, local, memory, process, time};
+use core::sync::atomic::Ordering;
 use maize_abi::control::{Kind, Message};
 use maize_abi::layout::{RECORDS_END, RECORDS_START};
 use maize_abi::record::MAX_SIZE;
@@ -46,6 +47,10 @@ fn try_to_depart(
     transfer: i64,
 ) -> Result<core::convert::Infallible, &'static str> {
     let start = time::monotonic();
+    // The order may be here before the call.
+    let called_at = local::CALLED_AT.swap(0, Ordering::Relaxed);
+    let used = usage::host_time();
+    let waited = if called_at == 0 { 0 } else { used.saturating_sub(called_at) };
     let captured = capture_thread(interrupted)?;
     let capture_time = time::monotonic() - start;
     process::depart();
@@ -65,7 +70,8 @@ fn try_to_depart(
     // The destination goes on when it has those that the program may already have seen waiting.
     waiting.hand_over(transfer);
     close(transfer);
-    let values = [captured.frames, captured.bytes, capture_time, contents.bytes, start, 0, 0, 0];
+    let innermost = super::innermost(interrupted.context);
+    let values = [captured.frames, captured.bytes, capture_time, contents.bytes, start, waited, innermost, used];
     channel::send(control, &Message::new(Kind::Departed, values), &[]);
     await_release(control);
     waiting.hand_over(control);

@@ -15,7 +15,7 @@ mod waiting_signals;
 
 pub use arrive::receive;
 
-use crate::continuation::unwind::SiteTable;
+use crate::continuation::unwind::{Frame, SiteTable};
 use crate::events;
 use crate::isa::{Context, RegisterFile};
 use crate::local;
@@ -76,6 +76,15 @@ pub fn reach(interrupted: &Interrupted<'_>) {
     events::stay();
 }
 
+/// The innermost activation, for a message; 0 if the table does not know it.
+fn innermost(context: &Context) -> u64 {
+    SiteTable::of_this_image().and_then(|table| table.frame(context)).map_or(0, |frame| activation(&frame))
+}
+
+fn activation(frame: &Frame) -> u64 {
+    u64::from(frame.site.resume) << 32 | u64::from(frame.site.number)
+}
+
 /// Tells the node which activations there are, as far as the table of sites goes and no more than fit a few messages.
 fn send_frames(control: i64, innermost: &Context) {
     const MESSAGES: usize = 4;
@@ -85,7 +94,7 @@ fn send_frames(control: i64, innermost: &Context) {
         let mut values = [0; 8];
         for value in &mut values {
             if let Some(frame) = next {
-                *value = u64::from(frame.site.resume) << 32 | u64::from(frame.site.number);
+                *value = activation(&frame);
                 next = table.frame(&frame.caller);
             }
         }

@@ -70,7 +70,8 @@ pub fn add_child(usage: &Usage) {
     add(&mut CHILDREN.lock(), usage);
 }
 
-fn host_time() -> u64 {
+/// Nanoseconds of processor time used in this host process.
+pub fn host_time() -> u64 {
     let mut time = [0u64; 2];
     // SAFETY: a `struct timespec`.
     unsafe { kernel::call(CLOCK_GETTIME, [CLOCK_PROCESS_CPUTIME_ID, time.as_mut_ptr() as u64]) };

@@ -10,7 +10,7 @@ use super::{DEFAULT, FAULTS, IGNORE, SA_NODEFER, SA_RESETHAND, TRAP, bit};
 use crate::isa;
 use crate::local;
 use crate::points;
-use crate::process::{self, Thread, identity};
+use crate::process::{self, Thread, identity, usage};
 use core::sync::atomic::Ordering;
 use maize_abi::control::ATTENTION_SIGNAL;
 
@@ -47,6 +47,7 @@ unsafe extern "C" fn handle(signal: u64, information: *mut Information, ucontext
     identity::name_sender(&mut information);
     let signals = &Thread::current().signals;
     if is_from_node {
+        local::CALLED_AT.store(usage::host_time(), Ordering::Relaxed);
         local::ATTENTION.store(1, Ordering::Relaxed);
     } else if calls::action(signal).is_some_and(|action| !matches!(action.handler, DEFAULT | IGNORE)) {
         // SAFETY: this is the host's handler.
