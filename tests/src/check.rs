@@ -19,6 +19,12 @@ pub trait Checked: Sized {
     /// If it did not; with the first difference.
     fn printed(self, expected: &[u8]) -> Result<Self>;
 
+    /// It printed, on standard output and standard error, what another run did, and ended in the same way.
+    ///
+    /// # Errors
+    /// If it did not; with the first difference.
+    fn did_as(self, expected: &Outcome) -> Result<Self>;
+
     /// It ended with status 0 and moved so many times at least; the report agrees with itself.
     ///
     /// # Errors
@@ -48,6 +54,20 @@ impl Checked for Outcome {
             self.command,
             tail(&self.stderr)
         )
+    }
+
+    fn did_as(self, expected: &Outcome) -> Result<Self> {
+        let outcome = self.printed(&expected.stdout)?;
+        ensure!(
+            outcome.stderr == expected.stderr && outcome.status == expected.status,
+            "{} instead of {}\nto repeat: {}\nstandard error:\n{}\ninstead of:\n{}",
+            outcome.status,
+            expected.status,
+            outcome.command,
+            tail(&outcome.stderr),
+            tail(&expected.stderr)
+        );
+        Ok(outcome)
     }
 
     fn moved(self, times: usize) -> Result<Report> {

@@ -22,7 +22,12 @@ pub use report::{Activation, Child, Exit, Migration, Place, Report, Stay};
 pub use run::{Input, Outcome, Placement, Run, Running};
 pub use rust::{Crate, RIPGREP, RustCompiler};
 pub use source::Source;
-pub use toolchain::{Compiler, benchmark_source, build_both, fresh_directory, maize, program_source};
+pub use toolchain::{Compiler, benchmark_source, build_both, fresh_directory, maize, program_source, run};
 
 /// The ISAs that programs are compiled for, the native one first.
 pub const ISAS: [&str; 3] = ["x86_64", "aarch64", "riscv64"];
+
+/// Whether tests may take minutes, as `./test --all` lets them (`MAIZE_THOROUGH`).
+pub fn thorough() -> bool {
+    std::env::var_os("MAIZE_THOROUGH").is_some_and(|value| !value.is_empty())
+}

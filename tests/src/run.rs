@@ -72,7 +72,7 @@ pub struct Run {
     placement: Placement,
     input: Input,
     directory: Option<PathBuf>,
-    environment: Vec<(&'static str, &'static str)>,
+    environment: Vec<(String, String)>,
     options: Vec<String>,
     timeout: Duration,
 }
@@ -137,8 +137,8 @@ impl Run {
 
     /// Sets a variable of its environment.
     #[must_use]
-    pub fn variable(mut self, name: &'static str, value: &'static str) -> Run {
-        self.environment.push((name, value));
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Run {
+        self.environment.push((name.into(), value.into()));
         self
     }
 
@@ -193,7 +193,7 @@ impl Run {
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
-        command.envs(self.environment.iter().copied());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -112,6 +112,16 @@ impl Compiler {
         Ok(output)
     }
 
+    /// Runs the `configure` of `source` in `directory`, with this compiler. The site's defaults (`CONFIG_SITE`) are not asked.
+    ///
+    /// # Errors
+    /// What it printed.
+    pub fn configure(self, source: &Path, directory: &Path, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(source.join("configure"));
+        command.current_dir(directory).args(arguments).arg(format!("CC={}", self.command_line()));
+        run(command.env_remove("CONFIG_SITE"))
+    }
+
     /// Runs `make` with this compiler. Jobs of an outer make are not this one's.
     ///
     /// # Errors
@@ -150,7 +160,10 @@ fn command(line: &str) -> Command {
 }
 
 /// Runs a build step to its end and returns what it printed.
-pub(crate) fn run(command: &mut Command) -> Result<String> {
+///
+/// # Errors
+/// What it printed, if it failed.
+pub fn run(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("running {command:?}"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {

@@ -23,6 +23,10 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+/// For LLVM's allocations, too: glibc's spends half of the time of large units on searching its lists (docs/why.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What is wrong with the command line itself.
 const USAGE: i32 = 2;
 /// As podman's: `maize run` could not run the program. A program's own status seldom is this one.

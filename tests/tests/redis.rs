@@ -1,0 +1,157 @@
+//! Redis, built by its own make: the server answers a script of commands as the native build does, and passes units of its own tests, which are in Tcl.
+//!
+//! It has threads for work in the background, so it does not move yet; it is asked to, and stays. Compiling takes minutes, so all this
+//! is for when tests may (`./test --all`).
+
+use anyhow::{Context, Result, ensure};
+use maize_tests::{Checked, Compiler, ISAS, Input, Placement, Run, Running, Source, fresh_directory, thorough};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const SOURCE: Source = Source {
+    package: "redis",
+    version: "5:7.0.15-1~deb12u7",
+    archive: "redis_7.0.15.orig.tar.gz",
+    sha256: "4b1dc4ee6d622a09fff9c6777191209750fb5e5a725ef78ea012d6eef4c22982",
+    directory: "redis-7.0.15",
+};
+const UNITS: [&str; 3] = ["unit/auth", "unit/keyspace", "unit/protocol"];
+
+/// Strings, numbers, sorted sets, streams, Lua, HyperLogLog, geography, and saving to a file.
+const COMMANDS: &str = "\
+SET greeting hello
+APPEND greeting \" world\"
+GETRANGE greeting 3 8
+INCRBYFLOAT ratio 3.0e-3
+INCR greeting
+RPUSH list 1 2 3 10 20
+SORT list DESC
+LPOS list 10
+ZADD scores 1.5 one 2.25 two -inf none
+ZRANGE scores 0 -1 WITHSCORES
+HSET hash a 1 b 2
+HGETALL hash
+SETBIT bits 70 1
+BITCOUNT bits
+PFADD visitors a b c d e f g
+PFCOUNT visitors
+GEOADD cities 13.361389 38.115556 Palermo 15.087269 37.502669 Catania
+GEODIST cities Palermo Catania km
+XADD stream 1-1 field value
+XRANGE stream - +
+EVAL \"local t = {} for i = 1, 10 do t[i] = redis.call('INCRBY', KEYS[1], i * i) end return t\" 1 counter
+EVAL \"return cjson.encode({1, 'two', {three = 3.5}})\" 0
+EVAL \"return redis.sha1hex('maize')\" 0
+OBJECT ENCODING list
+DEBUG DIGEST
+SAVE
+DEBUG RELOAD
+DEBUG DIGEST
+DBSIZE
+";
+
+struct Built {
+    directory: PathBuf,
+    native: PathBuf,
+    ours: PathBuf,
+}
+
+static BUILT: LazyLock<Result<Built, String>> = LazyLock::new(|| build().map_err(|error| format!("{error:#}")));
+
+fn build() -> Result<Built> {
+    let directory = fresh_directory(env!("CARGO_TARGET_TMPDIR"), "redis")?;
+    let with = |compiler: Compiler| -> Result<PathBuf> {
+        let directory = directory.join(compiler.name());
+        fs::create_dir_all(&directory)?;
+        let source = SOURCE.unpack(&directory)?;
+        compiler.make(&source, &["-j2", "MALLOC=libc", "DEBUG=", "redis-server", "redis-cli", "redis-benchmark"])?;
+        Ok(source.join("src"))
+    };
+    let native = with(Compiler::Clang).context("with clang")?;
+    let ours = with(Compiler::Maize).context("with maize cc")?;
+    Ok(Built { directory, native, ours })
+}
+
+fn built() -> Result<&'static Built> {
+    BUILT.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+/// A server that listens on a socket in a directory of its own.
+struct Server {
+    running: Running,
+    socket: PathBuf,
+}
+
+impl Server {
+    fn start(program: &Path, directory: &Path, placement: Placement) -> Result<Server> {
+        let socket = directory.join("socket");
+        let run =
+            Run::new(program).arguments(["--port", "0", "--save", "", "--enable-debug-command", "yes", "--unixsocket"]);
+        let run = run.arguments([&socket]).directory(directory).placed(placement).timeout(Duration::from_secs(120));
+        let running = run.start()?;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+            ensure!(Instant::now() < deadline, "{} does not listen", program.display());
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(Server { running, socket })
+    }
+
+    /// Has a client send these commands; ends the server well.
+    fn converse(self, client: Run, commands: &str) -> Result<(Vec<u8>, maize_tests::Outcome)> {
+        let run = client.arguments(["-s"]).arguments([&self.socket]).input(Input::Bytes(commands.into()));
+        let answers = run.run()?.succeeded()?.stdout;
+        kill_process(Pid::from_child(&self.running.child), Signal::TERM)?;
+        Ok((answers, self.running.finish()?.succeeded()?))
+    }
+}
+
+fn answers(binaries: &Path, name: &str, placement: Placement) -> Result<(Vec<u8>, maize_tests::Outcome)> {
+    let directory = fresh_directory(&built()?.directory.to_string_lossy(), name)?;
+    let server = Server::start(&binaries.join("redis-server"), &directory, placement.clone())?;
+    server.converse(Run::new(binaries.join("redis-cli")).placed(placement), COMMANDS)
+}
+
+#[test]
+fn the_server_answers_the_same_on_each_isa() -> Result<()> {
+    if !thorough() {
+        return Ok(());
+    }
+    let built = built()?;
+    let (expected, _) = answers(&built.native, "native", Placement::Directly)?;
+    let text = String::from_utf8_lossy(&expected);
+    ensure!(text.contains("166.2742") && text.lines().count() == 53, "{text}");
+    for isa in ISAS {
+        let (found, _) = answers(&built.ours, isa, Placement::On(isa))?;
+        ensure!(found == expected, "on {isa}:\n{}\ninstead of\n{text}", String::from_utf8_lossy(&found));
+    }
+    // The client moves and the server stays.
+    let (found, server) = answers(&built.ours, "hopping", Placement::hopping("20ms", Some(1)))?;
+    ensure!(found == expected, "hopping:\n{}\ninstead of\n{text}", String::from_utf8_lossy(&found));
+    let report = server.report.context("no report")?;
+    ensure!(report.migrations.is_empty() && !report.stays.is_empty(), "{report:?}");
+    Ok(())
+}
+
+#[test]
+fn units_of_its_own_tests_pass() -> Result<()> {
+    if !thorough() {
+        return Ok(());
+    }
+    // They look for the process that they have started in the server's log, so they start it themselves.
+    let source = built()?.ours.parent().context("no parent")?;
+    let mut command = Command::new("./runtest");
+    command.current_dir(source).args(["--clients", "1", "--tags", "-slow"]);
+    for unit in UNITS {
+        command.args(["--single", unit]);
+    }
+    let output = command.output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success() && text.contains("All tests passed"), "{}\n{text}", output.status);
+    Ok(())
+}
