@@ -51,6 +51,11 @@ impl SiteTable {
         self.descriptor.text_start..self.descriptor.text_end
     }
 
+    /// The addresses of this table.
+    pub fn extent(&self) -> Range<u64> {
+        DESCRIPTOR_BASE..DESCRIPTOR_BASE + self.descriptor.total_size
+    }
+
     /// The point at an address.
     pub fn point(&self, address: u64) -> Option<&'static Point> {
         let address = u32::try_from(address).ok()?;

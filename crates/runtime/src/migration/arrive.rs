@@ -5,6 +5,7 @@ use super::descriptors::Arrived;
 use super::memory_file::{self, Contents};
 use super::waiting_signals;
 use crate::continuation::resume::resume;
+use crate::continuation::unwind::SiteTable;
 use crate::memory::calls::KEPT_DESCRIPTORS;
 use crate::process::usage;
 use crate::syscall::kernel;
@@ -12,6 +13,7 @@ use crate::syscall::numbers::*;
 use crate::{local, memory, process, time};
 use core::sync::atomic::{AtomicU64, Ordering};
 use maize_abi::control::{Kind, Message};
+use maize_abi::layout::PAGE_SIZE;
 
 /// When the first frame's resumption began, ns; 0 when that has been reported.
 #[unsafe(link_section = ".maize.local")]
@@ -21,12 +23,15 @@ static RESUMED: AtomicU64 = AtomicU64::new(0);
 #[unsafe(link_section = ".maize.local")]
 static SUSPENDED: AtomicU64 = AtomicU64::new(0);
 
+const MADV_POPULATE_READ: u64 = 22;
+
 /// Bytes of the table of descriptors.
 const DESCRIPTOR_TABLE: u64 = 1 << 20;
 
 /// Waits for a program and runs it. Everything here lives on the machine stack: portable statics are the arriving program's.
 pub fn receive() -> ! {
     let control = local::CONTROL.load(Ordering::Relaxed);
+    map_code();
     channel::send(control, &Message::new(Kind::Ready, [0; 8]), &[]);
     let accept = channel::receive(control, true);
     let Some(transfer) = accept
@@ -41,6 +46,20 @@ pub fn receive() -> ! {
         Err(reason) => {
             channel::send(transfer, &Message::with_text(Kind::Refused, reason), &[]);
             leave()
+        }
+    }
+}
+
+/// Has the pages of code and tables mapped, if they are not too many: the program that comes would wait for each at its first steps.
+fn map_code() {
+    const LARGEST: u64 = 16 << 20;
+    let Some(table) = SiteTable::of_this_image() else { return };
+    for range in [table.text(), table.extent()] {
+        let start = range.start & !(PAGE_SIZE - 1);
+        let size = range.end.next_multiple_of(PAGE_SIZE) - start;
+        if size <= LARGEST {
+            // SAFETY: changes nothing but how soon pages are there. Kernels before 5.14 refuse.
+            unsafe { kernel::call(MADVISE, [start, size, MADV_POPULATE_READ]) };
         }
     }
 }

@@ -15,6 +15,7 @@ pub const PREAD64: u64 = 17;
 pub const PWRITE64: u64 = 18;
 pub const SCHED_YIELD: u64 = 24;
 pub const MREMAP: u64 = 25;
+pub const MADVISE: u64 = 28;
 pub const SHMAT: u64 = 30;
 pub const SHMCTL: u64 = 31;
 pub const DUP2: u64 = 33;
