@@ -4,9 +4,7 @@
 //! Its configure alone makes 2,000 programs, so this is for when tests may take minutes (`./test --all`).
 
 use anyhow::{Context, Result, ensure};
-use maize_tests::{
-    Checked, Compiler, ISAS, Input, Placement, Run, Source, compressible, fresh_directory, maize, thorough,
-};
+use maize_tests::{Checked, Compiler, ISAS, Input, Placement, Run, Source, compressible, fresh_directory, maize};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -158,10 +156,8 @@ fn jobs(directory: &Path) -> Result<Vec<Job>> {
 }
 
 #[test]
+#[ignore = "takes minutes; run by ./test --all"]
 fn programs_do_as_their_native_builds_do() -> Result<()> {
-    if !thorough() {
-        return Ok(());
-    }
     let built = built()?;
     let data = fresh_directory(&built.directory.to_string_lossy(), "data")?;
     let jobs = jobs(&data)?;
@@ -228,17 +224,13 @@ fn run_scripts(stage: &str, options: &str, scripts: &[&str]) -> Result<()> {
 }
 
 #[test]
+#[ignore = "takes minutes; run by ./test --all"]
 fn its_own_tests_pass_on_each_isa_alone() -> Result<()> {
-    if !thorough() {
-        return Ok(());
-    }
     ISAS.iter().try_for_each(|isa| run_scripts(isa, &format!("--isa {isa}"), &SCRIPTS))
 }
 
 #[test]
+#[ignore = "takes minutes; run by ./test --all"]
 fn its_own_tests_pass_on_the_move() -> Result<()> {
-    if !thorough() {
-        return Ok(());
-    }
     run_scripts("moving", "--hop x86_64,aarch64,riscv64 --seed 1 --mean 200 --limit 4", &SCRIPTS)
 }

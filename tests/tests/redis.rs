@@ -4,7 +4,7 @@
 //! is for when tests may (`./test --all`).
 
 use anyhow::{Context, Result, ensure};
-use maize_tests::{Checked, Compiler, ISAS, Input, Placement, Run, Running, Source, fresh_directory, thorough};
+use maize_tests::{Checked, Compiler, ISAS, Input, Placement, Run, Running, Source, fresh_directory};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -118,10 +118,8 @@ fn answers(binaries: &Path, name: &str, placement: Placement) -> Result<(Vec<u8>
 }
 
 #[test]
+#[ignore = "takes minutes; run by ./test --all"]
 fn the_server_answers_the_same_on_each_isa() -> Result<()> {
-    if !thorough() {
-        return Ok(());
-    }
     let built = built()?;
     let (expected, _) = answers(&built.native, "native", Placement::Directly)?;
     let text = String::from_utf8_lossy(&expected);
@@ -139,10 +137,8 @@ fn the_server_answers_the_same_on_each_isa() -> Result<()> {
 }
 
 #[test]
+#[ignore = "takes minutes; run by ./test --all"]
 fn units_of_its_own_tests_pass() -> Result<()> {
-    if !thorough() {
-        return Ok(());
-    }
     // They look for the process that they have started in the server's log, so they start it themselves.
     let source = built()?.ours.parent().context("no parent")?;
     let mut command = Command::new("./runtest");

@@ -86,7 +86,7 @@ fn programs_end_as_they_do_natively() -> Result<()> {
 }
 
 #[test]
-#[ignore = "builds ripgrep, which takes minutes; run it by name"]
+#[ignore = "takes minutes; run by ./test --all"]
 fn ripgrep_finds_the_same_while_it_hops() -> Result<()> {
     let directory = fresh_directory(env!("CARGO_TARGET_TMPDIR"), "ripgrep")?;
     let native = RustCompiler::Native.build_crate(RIPGREP, &directory)?;

@@ -3,18 +3,10 @@
 //! Compiling takes minutes, as SQLite is one file of 240,000 lines. So all this is for when tests may (`./test --all`).
 
 use anyhow::{Context, Result, ensure};
-use maize_tests::{Checked, Compiler, ISAS, Outcome, Placement, Run, Source, fresh_directory, thorough};
+use maize_tests::{Checked, Compiler, ISAS, Outcome, Package, Placement, Run, fresh_directory};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-
-const SOURCE: Source = Source {
-    package: "sqlite3",
-    version: "3.40.1-2+deb12u2",
-    archive: "sqlite3_3.40.1.orig.tar.xz",
-    sha256: "aaa776260ab4dc976db34aa7891819484c8676b5b2783123ebc6301e2ca5d655",
-    directory: "sqlite3-3.40.1",
-};
 
 struct Built {
     native: PathBuf,
@@ -25,7 +17,7 @@ static BUILT: LazyLock<Result<Built, String>> = LazyLock::new(|| build().map_err
 
 fn build() -> Result<Built> {
     let directory = fresh_directory(env!("CARGO_TARGET_TMPDIR"), "sqlite")?;
-    let source = SOURCE.unpack(&directory)?;
+    let source = Package::Sqlite.source().unpack(&directory)?;
     // Programs of Maize have none that is wider than a double.
     let flags = "CFLAGS=-O2 -DLONGDOUBLE_TYPE=double";
     let with = |compiler: Compiler| -> Result<PathBuf> {
@@ -90,10 +82,8 @@ fn everywhere() -> Vec<Placement> {
 
 /// What it prints has a sum of all results of all statements, and one of its tests is the integrity check.
 #[test]
+#[ignore = "takes minutes; run by ./test --all"]
 fn the_speed_test_has_the_same_results_and_leaves_the_same_file() -> Result<()> {
-    if !thorough() {
-        return Ok(());
-    }
     let arguments = ["--size", "1", "--verify", "speed.db"];
     let moving = [1, 2].map(|seed| Placement::Counted { seed, mean: 300, limit: 40 });
     for outcome in compare("speedtest1", "speed.db", &arguments, &[everywhere(), moving.to_vec()].concat())? {
@@ -106,10 +96,8 @@ fn the_speed_test_has_the_same_results_and_leaves_the_same_file() -> Result<()> 
 }
 
 #[test]
+#[ignore = "takes minutes; run by ./test --all"]
 fn other_speed_tests_have_the_same_results() -> Result<()> {
-    if !thorough() {
-        return Ok(());
-    }
     for set in ["cte", "fp", "orm"] {
         let arguments = ["--size", "1", "--testset", set, "--verify", "speed.db"];
         let moving = Placement::Counted { seed: 3, mean: 300, limit: 20 };

@@ -5,19 +5,12 @@
 
 use anyhow::{Context, Result, ensure};
 use maize_tests::{
-    Checked, Compiler, ISAS, Input, Outcome, Placement, Run, Source, compressible, fresh_directory, thorough,
+    Checked, Compiler, ISAS, Input, Outcome, Package, Placement, Run, compressible, fresh_directory, thorough,
 };
 use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-const SOURCE: Source = Source {
-    package: "libzstd",
-    version: "1.5.4+dfsg2-5",
-    archive: "libzstd_1.5.4+dfsg2.orig.tar.xz",
-    sha256: "8cf4bbb65e77ec348d052c8d6230eba66d435bddf64c8b5be2fcb16880c19953",
-    directory: "zstd-1.5.4",
-};
 /// Libraries for formats of others are there for the native build only.
 const SETTINGS: [&str; 4] = ["HAVE_ZLIB=0", "HAVE_LZMA=0", "HAVE_LZ4=0", "ZSTD_LEGACY_SUPPORT=0"];
 /// Without these the command has threads, and programs of several threads do not move.
@@ -38,7 +31,7 @@ fn build() -> Result<Built> {
     let with = |compiler: Compiler, targets: &[&str]| -> Result<PathBuf> {
         let directory = directory.join(compiler.name());
         fs::create_dir_all(&directory)?;
-        let source = SOURCE.unpack(&directory)?;
+        let source = Package::Zstd.source().unpack(&directory)?;
         compiler.make(&source.join("programs"), &[&SETTINGS[..], &["-j2"], targets].concat())?;
         Ok(source)
     };
@@ -87,10 +80,8 @@ fn decompresses_what_was_compressed_elsewhere() -> Result<()> {
 }
 
 #[test]
+#[ignore = "takes minutes; run by ./test --all"]
 fn compresses_to_the_same_bytes() -> Result<()> {
-    if !thorough() {
-        return Ok(());
-    }
     let built = built()?;
     let (native, ours) = (built.native.join("programs/zstd"), built.ours.join("programs/zstd"));
     let with_threads = compress(native.clone(), "-3", &[])?.run()?.succeeded()?.stdout;
@@ -112,10 +103,8 @@ fn compresses_to_the_same_bytes() -> Result<()> {
 
 /// `tests/fuzzer` and `tests/zstreamtest`, built without threads, from seeds of their own.
 #[test]
+#[ignore = "takes minutes; run by ./test --all"]
 fn its_fuzzers_find_nothing() -> Result<()> {
-    if !thorough() {
-        return Ok(());
-    }
     let tests = built()?.ours.join("tests");
     Compiler::Maize.make(&tests, &["-j2", "MULTITHREAD_CPP=", "MULTITHREAD_LD=", "fuzzer", "zstreamtest"])?;
     let moving = [1, 2].map(|seed| Placement::Counted { seed, mean: 2000, limit: 60 });
