@@ -22,7 +22,7 @@ fn expected(native: &PathBuf, arguments: &[&str]) -> Result<Vec<u8>> {
 #[test]
 fn a_stack_10_000_frames_deep_moves() -> Result<()> {
     let (native, program) = build("deep_stack")?;
-    let arguments = ["10000", "200000000"];
+    let arguments = ["10000", "600000000"];
     let run = Run::new(program).arguments(arguments).placed(Placement::hopping("50ms", None));
     let report = run.run()?.printed(&expected(&native, &arguments)?)?.moved(3)?;
     let deepest = report.migrations.iter().map(|migration| migration.frames).max().unwrap_or(0);

@@ -82,13 +82,15 @@ fn set_options() {
     // Values live at a site stay in callee-saved registers; without the first each would be stored to the stack before
     // each call. Without the second, values that could be computed anew would all be, into registers, right before the call.
     // The third keeps the cold sides of migration points out of loops. Strength reduction takes what sites name for uses of
-    // their own and gives each a register; so it is left out, or run by name (`Target::scales_addresses`).
+    // their own and gives each a register; so it is left out, or run by name (`Target::scales_addresses`). Arguments are not pushed:
+    // a landing pad would have to take them off the stack, by how many there were at the call.
     let arguments = [
         c"maize".as_ptr(),
         c"-use-registers-for-deopt-values".as_ptr(),
         c"-restrict-statepoint-remat".as_ptr(),
         c"-force-loop-cold-block".as_ptr(),
         c"-disable-lsr".as_ptr(),
+        c"-no-x86-call-frame-opt".as_ptr(),
     ];
     // SAFETY: the strings are static, and `Once` keeps other threads from parsing at the same time.
     unsafe { LLVMParseCommandLineOptions(arguments.len() as i32, arguments.as_ptr(), std::ptr::null()) }

@@ -212,6 +212,34 @@ void jumps(Hash &hash)
     }
 }
 
+// More arguments than there are registers for: what was pushed for a call has to go when it ends in a landing pad.
+__attribute__((noinline)) std::uint64_t pushed(std::uint64_t a, std::uint64_t b, std::uint64_t c, std::uint64_t d, std::uint64_t e,
+                                               std::uint64_t f, std::uint64_t g, std::uint64_t h, bool i, std::uint64_t *j)
+{
+    *j = busy(a + b + c + d + e + f + g + h);
+    if (i)
+        throw static_cast<int>(*j % 1000);
+    return *j;
+}
+
+__attribute__((noinline)) std::uint64_t clean(Hash &hash, std::uint64_t n)
+{
+    std::uint64_t sum = 0;
+    Note note{hash, n};
+    return pushed(n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, n + 7, n % 3 == 0, &sum) + sum;
+}
+
+void arguments(Hash &hash)
+{
+    for (std::uint64_t n = 0; n < 3000; n++) {
+        try {
+            hash << clean(hash, n);
+        } catch (int number) {
+            hash << static_cast<std::uint64_t>(number);
+        }
+    }
+}
+
 } // namespace
 
 void exceptions()
@@ -258,6 +286,8 @@ void exceptions()
     report("loops", hash);
     jumps(hash);
     report("jumps", hash);
+    arguments(hash);
+    report("arguments", hash);
 
     // What the language and the library throw themselves.
     auto caught = [&](const std::function<void()> &body) {

@@ -126,6 +126,9 @@ fn encode(row: &gimli::UnwindTableRow<usize>, return_register: gimli::Register) 
     let &CfaRule::RegisterAndOffset { register, offset } = row.cfa() else {
         return Err(String::from("the frame's address is an expression"));
     };
+    if row.saved_args_size() != 0 {
+        return Err(String::from("arguments are pushed, which a landing pad would not take off the stack"));
+    }
     let mut saved = Vec::new();
     for (register, rule) in row.registers() {
         let offset = match rule {
