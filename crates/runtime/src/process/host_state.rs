@@ -87,6 +87,11 @@ pub fn restore() {
             }
         }
         for (kind, &[interval_seconds, interval, seconds, microseconds]) in state.timers.iter().enumerate() {
+            // The kernel starts a periodic timer again when its signal is taken, so one whose signal waits has nothing left.
+            let (seconds, microseconds) = match (seconds, microseconds) {
+                (0, 0) => (interval_seconds, interval),
+                left => left,
+            };
             if [seconds, microseconds] == [0, 0] {
                 continue;
             }
