@@ -34,13 +34,11 @@ fn its_own_tests_pass_on_each_isa() -> Result<()> {
 }
 
 #[test]
-#[ignore = "known to fail: a function that returns a bool after a move within an allocation says false"]
 fn its_own_tests_pass_with_moves_that_are_counted() -> Result<()> {
     (1..=2).try_for_each(|seed| run(Placement::Counted { seed, mean: 1500, limit: 200 })?.moved(20).map(drop))
 }
 
 #[test]
-#[ignore = "known to fail: a function that returns a bool after a move within an allocation says false"]
 fn its_own_tests_pass_with_moves_at_any_time() -> Result<()> {
     (1..=2).try_for_each(|seed| run(Placement::hopping("3ms", Some(seed)))?.moved(1).map(drop))
 }

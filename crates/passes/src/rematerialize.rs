@@ -12,6 +12,7 @@ use crate::error::PassError;
 use crate::ir::{Block, Builder, Function, Opcode, Type, Value};
 use crate::liveness::Liveness;
 use crate::points;
+use crate::sites::next_block;
 use std::collections::{HashMap, HashSet};
 
 /// Of how many instructions a value may be computed anew.
@@ -68,8 +69,8 @@ fn widen(function: Function, value: Value, is_site: bool) {
     } else if value.is(Opcode::LLVMPHI) {
         value.block().first_insertion_point()
     } else if is_site {
-        // Its block ends with it; the next is its own.
-        value.block().successors().first().and_then(|next| next.first_insertion_point())
+        // Where a resumption goes on, too.
+        next_block(value).and_then(|next| next.first_insertion_point())
     } else {
         value.next()
     };

@@ -130,7 +130,7 @@ fn split_after(call: Value) -> Result<(), PassError> {
 }
 
 /// Where the function goes on after a site, with its result stored.
-fn next_block(call: Value) -> Option<Block> {
+pub fn next_block(call: Value) -> Option<Block> {
     let next = call.block().successors().first().copied()?;
     if call.is_terminator() { next.successors().first().copied() } else { Some(next) }
 }
