@@ -11,6 +11,7 @@ mod kernel;
 mod plan;
 mod processes;
 mod program;
+mod reminder;
 mod report;
 mod serve;
 mod supervisor;

@@ -9,6 +9,7 @@ use crate::host::{Host, Launchers, socket_pair};
 use crate::kernel::Ended;
 use crate::plan::Tour;
 use crate::processes::Change;
+use crate::reminder::Reminder;
 use crate::report::{Activation, Migration, Place, Stay};
 use crate::supervisor::{Event, RunOptions};
 use maize_abi::control::{Kind, Message};
@@ -117,6 +118,8 @@ pub(crate) struct Program {
     /// When the host of the next move is to be started, if there is to be one, and when the move is due, from the start of the run.
     start_at: Option<Duration>,
     deadline: Duration,
+    /// The process has been called and has not stopped.
+    reminder: Reminder,
     /// Signals that have come back from a source that the process has left. They are older than those held.
     returned: Vec<SignalInformation>,
     /// Signals that wait until the process is in one place.
@@ -149,6 +152,7 @@ impl Program {
             moves,
             start_at: None,
             deadline: Duration::ZERO,
+            reminder: Reminder::default(),
             returned: Vec::new(),
             held: Vec::new(),
             forking: None,
@@ -229,7 +233,7 @@ impl Program {
 
     /// When there is something to do even if nothing happens.
     pub(crate) fn due(&self, options: &RunOptions) -> Option<Duration> {
-        match &self.next {
+        let due = match &self.next {
             None => self.start_at,
             Some(Destination { phase: Phase::Ready, .. }) if self.may_be_asked() && self.is_timed() => {
                 Some(self.deadline)
@@ -238,7 +242,8 @@ impl Program {
                 Some(request.at + options.patience)
             }
             _ => None,
-        }
+        };
+        due.into_iter().chain(self.reminder.due()).min()
     }
 
     fn may_be_asked(&self) -> bool {
@@ -262,6 +267,9 @@ impl Program {
         self.start_destination(common)?;
         self.ask_when_due(common)?;
         self.report_overdue(common);
+        if self.reminder.take(common.started.elapsed()) {
+            self.current.draw_attention();
+        }
         Ok(())
     }
 
@@ -312,6 +320,7 @@ impl Program {
         if place.is_none() {
             // After the message: a source that finds none goes on.
             self.current.draw_attention();
+            self.reminder = Reminder::new(now);
         }
         next.phase = Phase::Asked(Box::new(Request {
             at: now,
@@ -349,6 +358,9 @@ impl Program {
         if let Some(Moves::Counted(counted)) = &mut self.moves {
             counted.hear(message);
             self.history.events = counted.passed();
+        }
+        if let Some(Kind::Departed | Kind::Stayed) = message.kind() {
+            self.reminder = Reminder::default();
         }
         if message.kind() == Some(Kind::Departed) {
             self.look_for_stop();
