@@ -51,8 +51,9 @@ fn try_to_depart(
     let called_at = local::CALLED_AT.swap(0, Ordering::Relaxed);
     let used = usage::host_time();
     let waited = if called_at == 0 { 0 } else { used.saturating_sub(called_at) };
+    let capture_start = time::monotonic();
     let captured = capture_thread(interrupted)?;
-    let capture_time = time::monotonic() - start;
+    let capture_time = time::monotonic() - capture_start;
     process::depart();
     let waiting = WaitingSignals::note();
     let contents = memory_file::write()?;
