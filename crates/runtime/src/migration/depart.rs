@@ -54,10 +54,25 @@ fn try_to_depart(
     let capture_start = time::monotonic();
     let captured = capture_thread(interrupted)?;
     let capture_time = time::monotonic() - capture_start;
+    let innermost = super::innermost(interrupted.context);
+    let report = [captured.frames, captured.bytes, capture_time, 0, start, waited, innermost, used];
+    hand_over(&captured, report, control, transfer)
+}
+
+/// Hands over what has been captured, and ends this process; `report` is what the node is told, but for the bytes of memory.
+/// Not inlined: its locals are many, and the capture would have to wait for the page of the stack that is below them.
+#[inline(never)]
+fn hand_over(
+    captured: &Captured,
+    mut report: [u64; 8],
+    control: i64,
+    transfer: i64,
+) -> Result<core::convert::Infallible, &'static str> {
+    let [_, _, _, bytes, start, ..] = &mut report;
     process::depart();
     let waiting = WaitingSignals::note();
     let contents = memory_file::write()?;
-    let sent = send_state(&contents, &captured, start, transfer, &[control, transfer, contents.file]);
+    let sent = send_state(&contents, captured, *start, transfer, &[control, transfer, contents.file]);
     close(contents.file);
     sent?;
     match channel::receive(transfer, true).map(|received| received.message.kind()) {
@@ -71,9 +86,8 @@ fn try_to_depart(
     // The destination goes on when it has those that the program may already have seen waiting.
     waiting.hand_over(transfer);
     close(transfer);
-    let innermost = super::innermost(interrupted.context);
-    let values = [captured.frames, captured.bytes, capture_time, contents.bytes, start, waited, innermost, used];
-    channel::send(control, &Message::new(Kind::Departed, values), &[]);
+    *bytes = contents.bytes;
+    channel::send(control, &Message::new(Kind::Departed, report), &[]);
     await_release(control);
     waiting.hand_over(control);
     loop {
