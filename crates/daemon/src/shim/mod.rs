@@ -44,7 +44,6 @@ pub fn run() -> Result<()> {
     let mut daemon = UnixStream::from(input);
     let (order, socket) = link::take_over(&mut daemon).map_err(NodeError::system("hearing what to run"))?;
     rustix::process::setsid().map_err(NodeError::system("starting a session"))?;
-    keep_alive(&socket).map_err(NodeError::system("watching a connection"))?;
     let lost = |source| NodeError::Lost { peer: order.started_by.clone(), source };
     let (mut sealer, opener) = order.connection.resume(socket).map_err(lost)?;
     let start = order.start;
@@ -65,15 +64,6 @@ pub fn run() -> Result<()> {
         }
     }
     // The daemon's end of `daemon` tells it that this process has ended.
-}
-
-/// The kernel finds out within a minute if the other side is gone without a word.
-fn keep_alive(socket: &std::net::TcpStream) -> rustix::io::Result<()> {
-    use rustix::net::sockopt;
-    sockopt::set_socket_keepalive(socket, true)?;
-    sockopt::set_tcp_keepidle(socket, Duration::from_secs(15))?;
-    sockopt::set_tcp_keepintvl(socket, Duration::from_secs(5))?;
-    sockopt::set_tcp_keepcnt(socket, 4)
 }
 
 struct Place {
