@@ -235,7 +235,7 @@ fn a_program_whose_starter_is_gone_is_told_to_hang_up() -> Result<()> {
     wait_until("the program has ended", || Ok(cluster.programs(1)?.is_empty()))
 }
 
-/// The kernel takes 35 s to notice, so this runs only with `./test --all`.
+/// It takes 30 to 40 s to notice, so this runs only with `./test --all`.
 #[test]
 #[ignore = "takes a minute"]
 fn a_program_cut_off_is_told_to_hang_up_and_so_is_who_waits_for_it() -> Result<()> {

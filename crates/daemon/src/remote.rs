@@ -159,6 +159,7 @@ fn relay(connection: Connection, attached: Attached) -> Result<Ending> {
     let Connection { name, sealer, mut opener } = connection;
     let shared =
         Arc::new(Shared { sealer: Mutex::new(sealer), credit: Mutex::new(WINDOW), more_credit: Condvar::new() });
+    opener.watch();
     let is_terminal = matches!(attached, Attached::Terminal { .. });
     let _raw = is_terminal.then(Raw::new).transpose().map_err(NodeError::system("setting the terminal"))?;
     relay_signals(&shared, is_terminal)?;

@@ -6,6 +6,7 @@
 //! handshake: three messages, each with its length before it (u16, little-endian)
 //! ```
 
+use super::alive;
 use super::sealed::{Direction, Handover};
 use crate::error::{NodeError, Result};
 use crate::identity::PublicKey;
@@ -197,19 +198,10 @@ fn finish(
     let (write, read) = if side == Side::Initiator { (initiators, responders) } else { (responders, initiators) };
     let lost = |source| NodeError::Lost { peer: address.into(), source };
     socket.set_nodelay(true).map_err(lost)?;
-    keep_alive(&socket).map_err(|error| lost(error.into()))?;
+    alive::ask(&socket).map_err(|error| lost(error.into()))?;
     socket.set_read_timeout(None).map_err(lost)?;
     socket.set_write_timeout(None).map_err(lost)?;
     Ok(Authenticated { peer, socket, state: Handover { write: Direction::new(write), read: Direction::new(read) } })
-}
-
-/// The kernel finds out within 35 s if the other side is gone without a word.
-fn keep_alive(socket: &TcpStream) -> rustix::io::Result<()> {
-    use rustix::net::sockopt;
-    sockopt::set_socket_keepalive(socket, true)?;
-    sockopt::set_tcp_keepidle(socket, Duration::from_secs(15))?;
-    sockopt::set_tcp_keepintvl(socket, Duration::from_secs(5))?;
-    sockopt::set_tcp_keepcnt(socket, 4)
 }
 
 /// A stream that is given up at a certain time, however slowly bytes trickle.

@@ -3,6 +3,7 @@
 //!
 //! A connection after its handshake is two keys, two counters and a socket, so that one process can hand it to another.
 
+mod alive;
 mod handshake;
 mod sealed;
 

@@ -2,6 +2,7 @@
 //! counter as nonce and the authentication tag at the end. A key is replaced by its successor (`REKEY`) after 2^20 records, 64 GiB, well below what AES-GCM
 //! is safe for.
 
+use super::alive::Watched;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, MAX_TAG_LEN, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
@@ -35,7 +36,7 @@ impl Handover {
         let other = socket.try_clone()?;
         Ok((
             Sealer { socket: other, cipher: Cipher::new(self.write)?, record: Vec::new() },
-            Opener { socket, cipher: Cipher::new(self.read)?, record: Vec::new(), taken: 0 },
+            Opener { socket, cipher: Cipher::new(self.read)?, record: Vec::new(), taken: 0, is_watched: false },
         ))
     }
 }
@@ -136,6 +137,8 @@ pub struct Opener {
     record: Vec<u8>,
     /// How much of it has been.
     taken: usize,
+    /// It is an error if there is no sign of life from the other machine for long.
+    is_watched: bool,
 }
 
 impl Opener {
@@ -143,6 +146,30 @@ impl Opener {
     #[must_use]
     pub fn socket(&self) -> &TcpStream {
         &self.socket
+    }
+
+    /// From now on, reading fails when the other machine shows no sign of life.
+    pub(crate) fn watch(&mut self) {
+        self.is_watched = true;
+    }
+
+    fn fill(&mut self) -> io::Result<bool> {
+        let mut length = [0; 2];
+        let (mut watched, mut plain) = (Watched(&self.socket), &self.socket);
+        let socket: &mut dyn Read = if self.is_watched { &mut watched } else { &mut plain };
+        // Between records the other side may close.
+        if socket.read(&mut length[..1])? == 0 {
+            return Ok(false);
+        }
+        socket.read_exact(&mut length[1..])?;
+        self.record.resize(usize::from(u16::from_le_bytes(length)), 0);
+        self.taken = self.record.len();
+        socket.read_exact(&mut self.record)?;
+        let nonce = self.cipher.nonce()?;
+        let open = self.cipher.cipher.open_in_place(nonce, Aad::empty(), &mut self.record).map_err(refused)?.len();
+        self.record.truncate(open);
+        self.taken = 0;
+        Ok(true)
     }
 
     /// What another process needs to go on, if nothing is left that has been received but not read.
@@ -154,20 +181,8 @@ impl Opener {
 
 impl Read for Opener {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        if self.taken == self.record.len() {
-            let mut length = [0; 2];
-            // Between records the other side may close.
-            if self.socket.read(&mut length[..1])? == 0 {
-                return Ok(0);
-            }
-            self.socket.read_exact(&mut length[1..])?;
-            self.record.resize(usize::from(u16::from_le_bytes(length)), 0);
-            self.taken = self.record.len();
-            self.socket.read_exact(&mut self.record)?;
-            let nonce = self.cipher.nonce()?;
-            let open = self.cipher.cipher.open_in_place(nonce, Aad::empty(), &mut self.record).map_err(refused)?.len();
-            self.record.truncate(open);
-            self.taken = 0;
+        if self.taken == self.record.len() && !self.fill()? {
+            return Ok(0);
         }
         let length = bytes.len().min(self.record.len() - self.taken);
         bytes[..length].copy_from_slice(&self.record[self.taken..][..length]);

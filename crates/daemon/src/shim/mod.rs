@@ -220,6 +220,7 @@ impl Shim {
         let fed = Arc::clone(&waiting);
         thread::spawn(move || feed(&queue, input, &answers, &fed));
         let signals = Arc::clone(&self.to_signals);
+        opener.watch();
         thread::spawn(move || {
             // However it ended, nobody is there any more.
             let _ = hear(&mut opener, pieces, &waiting, &signals, terminal.as_deref());
