@@ -134,12 +134,20 @@ impl Cluster {
     /// # Errors
     /// If it does not.
     pub fn start(&mut self, node: usize) -> Result<()> {
+        self.start_with(node, &[])
+    }
+
+    /// Starts it with options.
+    ///
+    /// # Errors
+    /// If it does not say that it is ready.
+    pub fn start_with(&mut self, node: usize, options: &[&str]) -> Result<()> {
         let path = self.directory.path().join(format!("{}.ready", node_name(node)));
         let _ = std::fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         let log = std::fs::File::options().create(true).append(true).open(self.log(node))?;
-        let mut command = self.command(node, &["node", "start"]);
+        let mut command = self.command(node, &[&["node", "start"], options].concat());
         let child = command.env("NOTIFY_SOCKET", &path).stdout(Stdio::null()).stderr(log).spawn()?;
         self.daemons[node] = Some(child);
         let mut word = [0; 32];

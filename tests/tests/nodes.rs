@@ -99,6 +99,15 @@ fn nodes_join_by_tokens_and_see_each_other_come_and_go() -> Result<()> {
     cluster.succeed(1, &["node", "undrain"])?;
     cluster.wait_for_state(0, 1, "ready")?;
 
+    // Another name is the same node.
+    cluster.succeed(1, &["node", "stop"])?;
+    cluster.start_with(1, &["--name", "bee"])?;
+    wait_until("a knows the new name", || Ok(cluster.succeed(0, &["nodes"])?.contains("\nbee ")))?;
+    ensure!(cluster.state(0, 1)? == "unknown", "the old name is left");
+    cluster.succeed(1, &["node", "stop"])?;
+    cluster.start_with(1, &["--name", "b"])?;
+    cluster.wait_for_state(0, 1, "ready")?;
+
     // Trust is taken away everywhere, and the one it is taken from is told so.
     cluster.succeed(0, &["node", "remove", "c"])?;
     wait_until("b knows that c is no member", || Ok(cluster.state(1, 2)? == "unknown"))?;

@@ -138,6 +138,16 @@ impl Identity {
         Ok(Identity { configuration, private, public })
     }
 
+    /// Gives the node another name, and writes it down.
+    ///
+    /// # Errors
+    /// If it cannot be a name, or cannot be written.
+    pub(crate) fn rename(&mut self, directory: &Directory, name: &str) -> Result<()> {
+        check_name(name)?;
+        name.clone_into(&mut self.configuration.name);
+        write_private(&directory.configuration(), to_toml(&self.configuration)?.as_bytes())
+    }
+
     /// What others know it by.
     #[must_use]
     pub fn public(&self) -> PublicKey {

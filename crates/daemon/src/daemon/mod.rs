@@ -34,6 +34,9 @@ pub struct Options {
     /// Listen here instead of where the node's configuration says
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
+    /// Give the node another name, for good
+    #[arg(long)]
+    pub name: Option<String>,
     /// Offer only these ISAs [default: the machine's own, and those with an emulator]
     #[arg(long, value_name = "ISA,...", value_delimiter = ',')]
     pub isa: Vec<String>,
@@ -83,10 +86,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// If the node cannot be used, or one runs already.
 pub fn run(options: &Options) -> Result<()> {
     let directory = Directory::new(options.dir.clone())?;
-    let identity = Identity::read(&directory)?;
+    let mut identity = Identity::read(&directory)?;
     let Some(_lock) = directory.lock_daemon()? else {
         return Err(NodeError::Running { directory: directory.path().to_owned() });
     };
+    if let Some(name) = &options.name {
+        identity.rename(&directory, name)?;
+    }
     let (native, emulated) =
         report::isas(if options.isa.is_empty() { &identity.configuration.isas } else { &options.isa })?;
     let wanted = options.listen.unwrap_or(identity.configuration.listen);
