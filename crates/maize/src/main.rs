@@ -8,6 +8,7 @@ mod chaos;
 mod error;
 mod inspect;
 mod manual;
+mod nodes;
 mod run;
 mod status;
 mod sysroot;
@@ -83,6 +84,9 @@ fn execute(subcommand: Subcommand) -> i32 {
     let result = match subcommand {
         Subcommand::Run(options) => return run::execute(options),
         Subcommand::Chaos(options) => return chaos::execute(options),
+        Subcommand::Node(options) => nodes::execute(options.subcommand),
+        Subcommand::Nodes(options) => nodes::list(options),
+        Subcommand::Logs(options) => nodes::logs(options),
         Subcommand::Inspect(options) => inspect::execute(&options),
         Subcommand::Sysroot(options) => sysroot::execute(&options),
         Subcommand::Completions(options) => manual::completions(options.shell),
