@@ -344,7 +344,12 @@ struct Part {
 fn parts(language: Language, compiler: &dyn UnitCompiler) -> Vec<Part> {
     let identity = compiler.identity();
     let key = |parts: &[&str]| stamp::key(parts.iter().copied().chain([identity.as_str()]));
-    let libc: &[&str] = &[&embedded::hash("libc/arch/"), &embedded::hash("libc/src/"), source::MUSL.sha256];
+    let libc: &[&str] = &[
+        &embedded::hash("libc/arch/"),
+        &embedded::hash("libc/memory/"),
+        &embedded::hash("libc/src/"),
+        source::MUSL.sha256,
+    ];
     let mut parts = vec![
         Part { name: "libc", title: "musl 1.2.3", key: key(libc), build: musl::build },
         Part {

@@ -15,6 +15,7 @@ void function_tables(void);
 void int128(void);
 void intrinsics(void);
 void library(void);
+void memory_functions(void);
 void nonlocal_jumps(void);
 void recursion(void);
 void signals(void);

@@ -1,6 +1,6 @@
-//! `memcpy`, `memmove` and `memset`, the one part of the libc that is assembly: musl's own for x86-64 and
-//! AArch64, and what clang makes of musl's C for an ISA for which musl has none. They never reach a
-//! migration point, so no ISA ever sees another's activation of them.
+//! `memcpy`, `memmove` and `memset`, the one part of the libc that is assembly: what clang makes of `libc/memory` for x86-64, for which musl's
+//! are slow with few bytes, musl's own for AArch64, and what clang makes of musl's C for an ISA for which musl has none. They never
+//! reach a migration point, so no ISA ever sees another's activation of them.
 
 use super::error::SysrootError;
 use super::musl::Sources;
@@ -27,13 +27,13 @@ fn isa_names(isa: Isa) -> (&'static str, &'static str, &'static [&'static str]) 
 ///
 /// # Errors
 /// clang's, or a file that cannot be written.
-pub fn generate(musl: &Path, directory: &Path, tools: &Tools) -> Result<Sources, SysrootError> {
+pub fn generate(musl: &Path, port: &Path, directory: &Path, tools: &Tools) -> Result<Sources, SysrootError> {
     fs::create_dir_all(directory).map_err(SysrootError::write(directory))?;
     let mut sources = Sources::new();
     for function in FUNCTIONS {
         let mut text = format!("\t.section .text.{function},\"ax\",%progbits\n\t.balign 64\n");
         for (index, isa) in Isa::ALL.into_iter().enumerate() {
-            let implementation = implementation(musl, directory, tools, function, isa)?;
+            let implementation = implementation([musl, port, directory], tools, function, isa)?;
             let directive = if index == 0 { "if" } else { "elif" };
             let (macro_name, ..) = isa_names(isa);
             // Writing to a string cannot fail.
@@ -48,20 +48,19 @@ pub fn generate(musl: &Path, directory: &Path, tools: &Tools) -> Result<Sources,
 }
 
 fn implementation(
-    musl: &Path,
-    directory: &Path,
+    [musl, port, directory]: [&Path; 3],
     tools: &Tools,
     function: &str,
     isa: Isa,
 ) -> Result<PathBuf, SysrootError> {
     let (_, name, options) = isa_names(isa);
-    let source = musl.join("src/string");
-    for extension in ["s", "S"] {
-        let path = source.join(name).join(format!("{function}.{extension}"));
-        if path.exists() {
-            return Ok(path);
-        }
-    }
+    let of_musl = musl.join("src/string");
+    let assembly = of_musl.join(name).join(format!("{function}.S"));
+    let source = match isa {
+        Isa::X86_64 => port.join("memory"),
+        _ if assembly.exists() => return Ok(assembly),
+        _ => of_musl,
+    };
     let path = directory.join(format!("{function}.{name}.s"));
     let mut clang = Command::new(&tools.clang);
     clang.args(options).args(["-std=c99", "-ffreestanding", "-nostdinc", "-O3", "-w", "-ffunction-sections"]);

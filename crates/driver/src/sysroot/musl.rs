@@ -53,7 +53,7 @@ impl Musl {
 
         let mut sources = portable_sources(&musl.join("src"))?;
         sources.extend(sources_below(&port.join("src"))?);
-        sources.extend(memory_functions::generate(&musl, &work.join("assembly"), tools)?);
+        sources.extend(memory_functions::generate(&musl, &port, &work.join("assembly"), tools)?);
         let flags = flags(&musl, &internal, &include);
         let units = sources.into_iter().map(|(name, source)| unit(work, &name, source, &flags)).collect();
         Ok(Musl { include, units })
