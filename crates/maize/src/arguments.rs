@@ -9,6 +9,8 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub mod running;
+
 /// Subcommands whose arguments are not read here.
 pub const RAW: &[&str] = &["cc", "c++", "rustc", "cargo", "ar", "ranlib", "nm", "strip"];
 
@@ -58,6 +60,15 @@ pub enum Subcommand {
     /// Run a program, moving it between ISAs if asked to
     #[command(after_help = RUN)]
     Run(Run),
+    /// Show running programs
+    #[command(after_help = running::PS)]
+    Ps(running::Ps),
+    /// Move a running program to another ISA
+    #[command(after_help = running::MIGRATE)]
+    Migrate(running::Migrate),
+    /// Tell what happens to a running program, as JSON
+    #[command(after_help = running::EVENTS)]
+    Events(running::Events),
     /// Find out whether a program does the same when it moves, and which move is to blame if not
     #[command(after_help = CHAOS)]
     Chaos(Chaos),
@@ -211,6 +222,10 @@ pub struct Run {
     /// is slow
     #[arg(long, value_name = "N", default_value_t = DEFAULT_PASSES)]
     pub passes: u8,
+    /// Let a program that forks be moved and saved while it runs (maize migrate), even if it starts without moves: Maize keeps its table
+    /// of processes, which takes some 50 us for each fork, wait and kill. With --hop this is always so
+    #[arg(long)]
+    pub movable: bool,
     /// Write a record of the run to this file, as JSON
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub report: Option<PathBuf>,

@@ -9,6 +9,7 @@ mod error;
 mod inspect;
 mod manual;
 mod run;
+mod running;
 mod status;
 mod sysroot;
 mod tools;
@@ -83,6 +84,9 @@ fn execute(subcommand: Subcommand) -> i32 {
     let result = match subcommand {
         Subcommand::Run(options) => return run::execute(options),
         Subcommand::Chaos(options) => return chaos::execute(options),
+        Subcommand::Migrate(options) => return running::migrate(&options),
+        Subcommand::Events(options) => return running::events(&options),
+        Subcommand::Ps(options) => running::ps(&options),
         Subcommand::Inspect(options) => inspect::execute(&options),
         Subcommand::Sysroot(options) => sysroot::execute(&options),
         Subcommand::Completions(options) => manual::completions(options.shell),

@@ -52,6 +52,7 @@ fn run(options: Run) -> Result<Exit, Failure> {
         arguments: options.command,
         isa,
         hop,
+        movable: options.movable,
         events,
         patience: options.patience,
         kill_destination: options.kill_destination,

@@ -10,10 +10,10 @@ use rustix::net::{
     SendFlags, SocketFlags, SocketType,
 };
 use rustix::process::{Pid, PidfdFlags, Signal};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -21,6 +21,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 
 /// How the code for one ISA is started.
 pub(crate) struct Launcher {
@@ -35,20 +36,33 @@ pub(crate) struct Launcher {
 /// The launchers of one program, for every ISA that a process of it may be on.
 pub(crate) struct Launchers {
     pub(crate) program: PathBuf,
-    by_isa: HashMap<Isa, Launcher>,
+    /// The program's file as it was at the start: another one may have taken its name since.
+    file: File,
+    arguments: Vec<OsString>,
+    by_isa: RefCell<HashMap<Isa, Rc<Launcher>>>,
 }
 
 impl Launchers {
-    /// Prepares to start the program in `file` for these ISAs.
+    /// Prepares to start a program for these ISAs; others are prepared when they are asked for.
     pub(crate) fn new(program: &Path, isas: &[Isa], arguments: &[OsString]) -> Result<Launchers, RunError> {
         let image = maize_image::Image::open(program).map_err(|error| RunError::Image(error.to_string()))?;
-        let mut by_isa = HashMap::new();
+        let opened = |source| RunError::System { what: "opening the program's file", source };
+        let file = File::open(program).map_err(opened)?;
+        let by_isa = RefCell::default();
+        let launchers = Launchers { program: program.to_owned(), file, arguments: arguments.to_owned(), by_isa };
         for &isa in isas {
-            if let Entry::Vacant(place) = by_isa.entry(isa) {
-                place.insert(Launcher::new(&image, program, isa, arguments.to_owned())?);
-            }
+            launchers.prepare(&image, isa)?;
         }
-        Ok(Launchers { program: program.to_owned(), by_isa })
+        Ok(launchers)
+    }
+
+    fn prepare(&self, image: &maize_image::Image, isa: Isa) -> Result<Rc<Launcher>, RunError> {
+        if let Some(launcher) = self.by_isa.borrow().get(&isa) {
+            return Ok(Rc::clone(launcher));
+        }
+        let launcher = Rc::new(Launcher::new(image, &self.program, isa, self.arguments.clone())?);
+        self.by_isa.borrow_mut().insert(isa, Rc::clone(&launcher));
+        Ok(launcher)
     }
 
     /// The path of the program's file, as the text of a message: empty if it is too long.
@@ -62,9 +76,14 @@ impl Launchers {
         text
     }
 
-    /// The launcher for one of the ISAs.
-    pub(crate) fn of(&self, isa: Isa) -> Result<&Launcher, RunError> {
-        self.by_isa.get(&isa).ok_or_else(|| RunError::NoSuchIsa { path: self.program.clone(), isa })
+    /// The launcher for an ISA.
+    pub(crate) fn of(&self, isa: Isa) -> Result<Rc<Launcher>, RunError> {
+        if let Some(launcher) = self.by_isa.borrow().get(&isa) {
+            return Ok(Rc::clone(launcher));
+        }
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let image = maize_image::Image::open(path).map_err(|error| RunError::Image(error.to_string()))?;
+        self.prepare(&image, isa)
     }
 }
 

@@ -4,10 +4,12 @@
 //! host is a process of its own, native or under qemu-user; the runtime inside does the moving
 //! ([`maize_abi::control`] is the language spoken with it).
 
+mod control;
 mod error;
 mod events;
 mod host;
 mod kernel;
+mod orders;
 mod plan;
 mod processes;
 mod program;
@@ -15,6 +17,10 @@ mod report;
 mod serve;
 mod supervisor;
 
+pub use control::client::{ControlError, Controlled, running};
+pub use control::protocol::{
+    Action, Answer, Failure, FailureKind, Happened, Outcome, ProcessStatus, State, Status, VERSION as CONTROL_VERSION,
+};
 pub use error::RunError;
 pub use events::{Draw, EventMoves, EventPlan, Move, MoveList, MoveListError};
 pub use plan::HopPlan;

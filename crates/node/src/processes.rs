@@ -149,6 +149,13 @@ impl Table {
         self.processes.insert(child, process);
     }
 
+    /// The kernel has known the process so far, and has it in this group and session.
+    pub(crate) fn place(&mut self, id: Id, group: Id, session: Id) {
+        if let Some(process) = self.processes.get_mut(&id) {
+            (process.group, process.session) = (group, session);
+        }
+    }
+
     /// `execve` has succeeded: handlers are gone, but what is ignored stays ignored.
     pub(crate) fn execute(&mut self, id: Id) {
         if let Some(process) = self.processes.get_mut(&id) {

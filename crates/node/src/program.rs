@@ -3,16 +3,18 @@
 //! The memory, descriptors and frames go from host to host directly; the node only brings the two together and keeps the record. If a
 //! destination fails, the process runs on at its source.
 
+use crate::control::door::Door;
+use crate::control::protocol::Happened;
 use crate::error::RunError;
 use crate::events::Counted;
 use crate::host::{Host, Launchers, socket_pair};
 use crate::kernel::Ended;
 use crate::plan::Tour;
-use crate::processes::Change;
+use crate::processes::{Change, Id};
 use crate::report::{Activation, Migration, Place, Stay};
 use crate::supervisor::{Event, RunOptions};
 use maize_abi::control::{Kind, Message};
-use maize_abi::processes::SignalInformation;
+use maize_abi::processes::{SERVED, SignalInformation};
 use rustix::process::{Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -22,6 +24,10 @@ const SIGKILL: u32 = 9;
 const SIGCONT: u32 = 18;
 const SIGSTOP: u32 = 19;
 
+mod order;
+
+pub(crate) use order::Order;
+
 /// What all processes of a run share.
 pub(crate) struct Common<'a> {
     pub(crate) options: &'a RunOptions,
@@ -29,6 +35,27 @@ pub(crate) struct Common<'a> {
     /// How many moves have been asked for.
     pub(crate) asked: usize,
     pub(crate) observe: &'a mut dyn FnMut(Event<'_>),
+    /// The control socket, if there is one.
+    pub(crate) door: Option<Door>,
+}
+
+impl Common<'_> {
+    fn moved(&mut self, process: Id, migration: &Migration) {
+        (self.observe)(Event::Moved(migration));
+        self.tell(|| Happened::Moved { process, migration: migration.clone() });
+    }
+
+    fn stayed(&mut self, process: Id, stay: &Stay) {
+        (self.observe)(Event::Stayed(stay));
+        self.tell(|| Happened::Stayed { process, stay: stay.clone() });
+    }
+
+    /// Tells those who want to know of an event.
+    pub(crate) fn tell(&mut self, event: impl FnOnce() -> Happened) {
+        if let Some(door) = &mut self.door {
+            door.tell(event);
+        }
+    }
 }
 
 /// A destination: started, then ready, then with the move asked for, then with the source gone.
@@ -110,10 +137,13 @@ pub(crate) struct History {
 
 /// One process.
 pub(crate) struct Program {
+    id: Id,
     pub(crate) launchers: Rc<Launchers>,
     pub(crate) current: Host,
     next: Option<Destination>,
     moves: Option<Moves>,
+    /// A move that somebody has asked for.
+    order: Option<Order>,
     /// When the host of the next move is to be started, if there is to be one, and when the move is due, from the start of the run.
     start_at: Option<Duration>,
     deadline: Duration,
@@ -141,12 +171,14 @@ pub(crate) struct Program {
 const SETTLING: Duration = Duration::from_millis(5);
 
 impl Program {
-    pub(crate) fn new(launchers: Rc<Launchers>, current: Host, moves: Option<Moves>, now: Duration) -> Program {
+    pub(crate) fn new(id: Id, launchers: Rc<Launchers>, current: Host, moves: Option<Moves>, now: Duration) -> Program {
         let mut program = Program {
+            id,
             launchers,
             current,
             next: None,
             moves,
+            order: None,
             start_at: None,
             deadline: Duration::ZERO,
             returned: Vec::new(),
@@ -187,6 +219,7 @@ impl Program {
         self.moves = None;
         self.start_at = None;
         self.drop_destination();
+        self.fail_order("it executes a program that is not Maize's");
     }
 
     fn drop_destination(&mut self) {
@@ -230,7 +263,11 @@ impl Program {
     /// When there is something to do even if nothing happens.
     pub(crate) fn due(&self, options: &RunOptions) -> Option<Duration> {
         match &self.next {
+            None if self.is_ordered() && self.executing.is_none() => Some(Duration::ZERO),
             None => self.start_at,
+            Some(Destination { phase: Phase::Ready, .. }) if self.may_be_asked() && self.is_ordered() => {
+                Some(Duration::ZERO)
+            }
             Some(Destination { phase: Phase::Ready, .. }) if self.may_be_asked() && self.is_timed() => {
                 Some(self.deadline)
             }
@@ -251,6 +288,7 @@ impl Program {
 
     fn is_due(&self, now: Duration) -> bool {
         match &self.moves {
+            _ if self.is_ordered() => true,
             Some(Moves::Timed(_)) => now >= self.deadline,
             Some(Moves::Counted(counted)) => counted.is_reached(),
             None => false,
@@ -259,6 +297,7 @@ impl Program {
 
     /// Does what is due.
     pub(crate) fn act(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
+        self.start_ordered();
         self.start_destination(common)?;
         self.ask_when_due(common)?;
         self.report_overdue(common);
@@ -281,7 +320,7 @@ impl Program {
             return Ok(());
         };
         let launcher = self.launchers.of(isa)?;
-        let host = Host::start(launcher, &Message::new(Kind::Receive, [0; 8]))?;
+        let host = Host::start(&launcher, &Message::new(Kind::Receive, [0; 8]))?;
         self.next = Some(Destination { host, phase: Phase::Starting });
         Ok(())
     }
@@ -300,7 +339,8 @@ impl Program {
             let _ = kill_process(next.host.pid(), Signal::STOP);
         }
         let (theirs, ours) = socket_pair()?;
-        next.host.send(&Message::new(Kind::Accept, [0; 8]), Some(theirs.as_fd()))?;
+        // Whoever has moved is not where the kernel's table has it.
+        next.host.send(&Message::new(Kind::Accept, [SERVED, 0, 0, 0, 0, 0, 0, 0]), Some(theirs.as_fd()))?;
         let mut order = Message::new(Kind::Move, [0; 8]);
         let mut place = None;
         if let Some(Moves::Counted(counted)) = &mut self.moves {
@@ -340,7 +380,7 @@ impl Program {
         let reason =
             format!("no migration point reached within {} ms; still waiting", common.options.patience.as_millis());
         let stay = request.stay(&self.current, host, reason);
-        (common.observe)(Event::Stayed(&stay));
+        common.stayed(self.id, &stay);
         self.history.stays.push(stay);
     }
 
@@ -365,8 +405,10 @@ impl Program {
             }
             (Some(Kind::Stayed), Some(Destination { host, phase: Phase::Asked(request) })) => {
                 let stay = request.stay(&self.current, host, message.text().to_owned());
-                (common.observe)(Event::Stayed(&stay));
-                self.history.stays.push(stay);
+                if self.note_stay(&stay) {
+                    common.stayed(self.id, &stay);
+                    self.history.stays.push(stay);
+                }
                 self.drop_destination();
                 self.schedule(common.started.elapsed());
             }
@@ -408,9 +450,9 @@ impl Program {
         }
         match self.next.take() {
             Some(Destination { host, .. }) => {
-                let isa = host.isa;
+                let error = RunError::NotReady { isa: host.isa };
                 host.discard();
-                Err(RunError::NotReady { isa })
+                if self.fail_order(&error.to_string()) { Ok(()) } else { Err(error) }
             }
             None => Ok(()),
         }
@@ -489,7 +531,8 @@ impl Program {
                 bytes_moved,
                 place: request.place,
             };
-            (common.observe)(Event::Moved(&migration));
+            common.moved(self.id, &migration);
+            self.note_arrival(&migration);
             self.history.migrations.push(migration);
         }
         if self.waits {

@@ -1,10 +1,13 @@
 //! Runs one program on one machine, with all processes that it forks: waits for what they and their hosts say, and has each move when it is
 //! due ([`Program`]). While there is a plan of moves, the node keeps the table of processes, too (docs/processes.md).
 
+use crate::control::door::{Client, Door};
+use crate::control::protocol::Happened;
 use crate::error::RunError;
 use crate::events::{Counted, EventPlan};
 use crate::host::{Host, Launchers, is_native};
 use crate::kernel::Ended;
+use crate::orders::Job;
 use crate::plan::{HopPlan, Tour};
 use crate::processes::{Change, Id, Notice, Table};
 use crate::program::{Common, Happening, History, Moves, Program, micros};
@@ -21,7 +24,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What to run, and how.
 #[derive(Clone, Debug)]
@@ -34,6 +37,8 @@ pub struct RunOptions {
     pub isa: Isa,
     /// Where to move, and when.
     pub hop: Option<HopPlan>,
+    /// Keep the table of processes from the start on, so that a program that forks can be moved or saved while it runs.
+    pub movable: bool,
     /// At which counted events to move; instead of `hop`. Processes that are forked are not counted.
     pub events: Option<EventPlan>,
     /// How long a program may take to reach a migration point before the report says so.
@@ -63,22 +68,23 @@ pub fn run(options: &RunOptions, observe: &mut dyn FnMut(Event<'_>)) -> Result<R
     let isas: Vec<Isa> = std::iter::once(options.isa).chain(hop_isas).chain(event_isas).collect();
     let launchers = Rc::new(Launchers::new(&options.program, &isas, &options.arguments)?);
     // Without moves and emulators the kernel's table does, and is faster.
-    let is_served = options.hop.is_some() || options.events.is_some() || !is_native(options.isa);
+    let is_served = options.movable || options.hop.is_some() || options.events.is_some() || !is_native(options.isa);
     if is_served {
-        // Processes whose parents have left their hosts are this one's children.
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .map_err(RunError::system("adopting processes"))?;
+        adopt_processes()?;
     }
     let mut counted = options.events.as_ref().map(|plan| Counted::new(plan, options.isa));
     let [counts, next, passes] = counted.as_mut().map_or([0; 3], Counted::request);
     let served = if is_served { SERVED } else { 0 };
     let mut first = Message::new(Kind::Run, [counts, next, passes, served, 0, 0, 0, 0]);
     first.text = launchers.described();
-    let host = Host::start(launchers.of(options.isa)?, &first)?;
+    let host = Host::start(&*launchers.of(options.isa)?, &first)?;
     release_standard_streams()?;
     let main = host.pid().as_raw_nonzero().get().unsigned_abs();
     let mut supervisor = Supervisor {
-        common: Common { options, started: Instant::now(), asked: 0, observe },
+        common: Common { options, started: Instant::now(), asked: 0, observe, door: open_door(options) },
+        began: SystemTime::now(),
+        is_served,
+        job: None,
         main,
         programs: BTreeMap::new(),
         table: Table::default(),
@@ -102,6 +108,26 @@ pub fn run(options: &RunOptions, observe: &mut dyn FnMut(Event<'_>)) -> Result<R
     })
 }
 
+/// Processes whose parents have left their hosts are this one's children.
+pub(crate) fn adopt_processes() -> Result<(), RunError> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .map_err(RunError::system("adopting processes"))
+}
+
+/// The control socket. A run whose events are counted has none: what others ask for would change the count.
+fn open_door(options: &RunOptions) -> Option<Door> {
+    if options.events.is_some() {
+        return None;
+    }
+    match Door::open() {
+        Ok(door) => Some(door),
+        Err(error) => {
+            eprintln!("maize: warning: `maize ps` and the like will not find this program: no control socket: {error}");
+            None
+        }
+    }
+}
+
 /// The program alone holds its input and output, so that whoever is at their other ends sees it
 /// close them. Standard error stays, for the supervisor's own messages.
 fn release_standard_streams() -> Result<(), RunError> {
@@ -114,12 +140,19 @@ fn release_standard_streams() -> Result<(), RunError> {
 enum Heard {
     Of(Id, Happening),
     Signal,
+    Connection,
+    Client(Client),
 }
 
 pub(crate) struct Supervisor<'a> {
     pub(crate) common: Common<'a>,
+    pub(crate) began: SystemTime,
+    /// The table of processes is this one's, not the kernel's.
+    pub(crate) is_served: bool,
+    /// What is being done for a client.
+    pub(crate) job: Option<Job>,
     /// The process that was started first, whose end is the run's.
-    main: Id,
+    pub(crate) main: Id,
     pub(crate) programs: BTreeMap<Id, Program>,
     pub(crate) table: Table,
     pub(crate) served: Served,
@@ -141,6 +174,7 @@ impl Supervisor<'_> {
     pub(crate) fn begin_child(&mut self, parent: Id, id: Id, host: Host) {
         let Some(launchers) = self.programs.get(&parent).map(|program| Rc::clone(&program.launchers)) else { return };
         self.table.fork(parent, id);
+        self.common.tell(|| Happened::Began { process: id, parent });
         self.children.push(Child { id, parent, started_on: host.isa.name().to_owned(), ..Child::default() });
         self.watch(id, launchers, host, None);
     }
@@ -149,7 +183,7 @@ impl Supervisor<'_> {
         let tour = self.common.options.hop.clone().map(|plan| Tour::new(plan, self.begun, host.isa));
         self.begun += 1;
         let moves = counted.map(Moves::Counted).or(tour.map(Moves::Timed));
-        let program = Program::new(launchers, host, moves, self.common.started.elapsed());
+        let program = Program::new(id, launchers, host, moves, self.common.started.elapsed());
         self.programs.insert(id, program);
     }
 
@@ -164,12 +198,15 @@ impl Supervisor<'_> {
                     }
                 }
                 Some(Heard::Of(id, happening)) => self.hear(id, happening)?,
+                Some(Heard::Connection) => self.let_in(),
+                Some(Heard::Client(client)) => self.hear_client(client),
                 None => {}
             }
             for program in self.programs.values_mut() {
                 program.act(&mut self.common)?;
             }
             self.tell_of_stops();
+            self.advance_job();
         }
     }
 
@@ -187,8 +224,17 @@ impl Supervisor<'_> {
             waited.push(Heard::Signal);
             sockets.push(PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN));
         }
+        if let Some(door) = &self.common.door {
+            waited.push(Heard::Connection);
+            sockets.push(PollFd::from_borrowed_fd(door.listener(), PollFlags::IN));
+            for (client, stream) in door.clients() {
+                waited.push(Heard::Client(client));
+                sockets.push(PollFd::from_borrowed_fd(stream, PollFlags::IN));
+            }
+        }
         let now = self.common.started.elapsed();
-        let due = self.programs.values().filter_map(|program| program.due(self.common.options)).min();
+        let due = self.programs.values().filter_map(|program| program.due(self.common.options));
+        let due = due.chain(self.job.as_ref().and_then(Job::due)).min();
         let timeout = due.map(|due| due.saturating_sub(now)).map(|timeout| rustix::time::Timespec {
             tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
@@ -260,6 +306,7 @@ impl Supervisor<'_> {
         }
         let Some(program) = self.programs.remove(&id) else { return Ok(None) };
         let (Ended { status, times }, history) = program.end()?;
+        self.common.tell(|| Happened::Ended { process: id, status });
         for (child, signal) in self.table.told_of_end(id) {
             if let Some(child) = self.programs.get_mut(&child) {
                 child.deliver(SignalInformation { signal, code: 0, sender: id.into(), value: 0 });

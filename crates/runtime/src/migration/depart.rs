@@ -8,7 +8,7 @@ use crate::continuation::capture::{Captured, NotNow, capture};
 use crate::continuation::resume::write_leaf;
 use crate::continuation::unwind::SiteTable;
 use crate::memory::map::{Kind as RegionKind, Region};
-use crate::process::usage;
+use crate::process::{family, node, usage};
 use crate::signal::calls::without_signals;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
@@ -29,6 +29,9 @@ pub fn depart(interrupted: &Interrupted<'_>, control: i64, transfer: i64) -> &'s
     }
     if record_locks::any_held() {
         return "it holds record locks of fcntl on a file, which only the process itself can hold";
+    }
+    if !node::is_served() && family::has_children() {
+        return "it has children that the kernel keeps for it; start it with `maize run --movable` to move it while it has some";
     }
     // Memory is copied; signals that come meanwhile are handed over afterwards.
     let used = usage::noted();
