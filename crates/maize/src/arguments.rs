@@ -66,6 +66,12 @@ pub enum Subcommand {
     /// Move a running program to another ISA
     #[command(after_help = running::MIGRATE)]
     Migrate(running::Migrate),
+    /// Save a running program in a file
+    #[command(after_help = running::CHECKPOINT)]
+    Checkpoint(running::Checkpoint),
+    /// Let a saved program go on
+    #[command(after_help = running::RESTORE)]
+    Restore(running::Restore),
     /// Tell what happens to a running program, as JSON
     #[command(after_help = running::EVENTS)]
     Events(running::Events),
@@ -226,6 +232,8 @@ pub struct Run {
     /// of processes, which takes some 50 us for each fork, wait and kill. With --hop this is always so
     #[arg(long)]
     pub movable: bool,
+    #[command(flatten)]
+    pub periodic: running::Periodic,
     /// Write a record of the run to this file, as JSON
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub report: Option<PathBuf>,
@@ -251,14 +259,15 @@ const RUN: &str = "\
 ISAs other than this machine's run under qemu-user. If standard error is a terminal, its last line shows where the \
 program runs and how often it has moved.
 
-Exit status: the program's. If a signal ended the program, the same signal ends maize. 125: Maize could not run the \
-program; 126: the file is not a multi-ISA program, or damaged; 127: there is no such file.
+Exit status: the program's. If a signal ended the program, the same signal ends maize. 85: it was saved and ended (maize checkpoint); \
+125: Maize could not run the program; 126: the file is not a multi-ISA program, or damaged; 127: there is no such file.
 
 Examples:
   maize run ./hello
   maize run --isa riscv64 ./hello
   maize run --hop x86_64,aarch64,riscv64 --every 20ms --report run.json ./compress big.tar
   maize run --hop x86_64,aarch64 --seed 7 -- ./server --port 8080
+  maize run --checkpoint-every 30s --checkpoint job.snapshot ./simulate
   maize run --moves 1200:aarch64,1201:x86_64 ./compress big.tar";
 
 #[derive(Args, Debug)]

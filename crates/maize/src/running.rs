@@ -1,9 +1,9 @@
-//! `maize ps`, `maize migrate` and `maize events`: what is done with running programs.
+//! `maize ps`, `maize migrate`, `maize checkpoint` and `maize events`: what is done with running programs.
 
-use crate::arguments::running::{Events, Migrate, Ps};
+use crate::arguments::running::{Checkpoint, Events, Migrate, Ps};
 use crate::error::{CommandError, print};
 use maize_driver::cc::terminal;
-use maize_node::{Action, Answer, CONTROL_VERSION, ControlError, Controlled, Outcome, Status};
+use maize_node::{Action, Answer, CONTROL_VERSION, ControlError, Controlled, Outcome, Saved, Status};
 use serde::Serialize;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -140,6 +140,46 @@ fn described(outcome: &Outcome, dry_run: bool) -> String {
         (None, None) if on == to => format!("process {process} is on {to}\n"),
         (None, None) if dry_run => format!("process {process} would move from {on} to {to}\n"),
         (None, None) => format!("process {process} is on {on}\n"),
+    }
+}
+
+#[derive(Serialize)]
+struct Done {
+    version: u32,
+    #[serde(flatten)]
+    saved: Saved,
+}
+
+/// `maize checkpoint`; returns its exit status.
+pub fn checkpoint(options: &Checkpoint) -> i32 {
+    let file = match std::path::absolute(&options.output) {
+        Ok(file) => file,
+        Err(source) => {
+            terminal::error(&CommandError::Write { path: options.output.clone(), source });
+            return 1;
+        }
+    };
+    let timeout_ms = u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX);
+    let action = Action::Checkpoint { file, leave_running: options.leave_running, timeout_ms };
+    let saved = match Controlled::find(options.pid).and_then(|mut program| program.ask(action)) {
+        Ok(Answer::Saved(saved)) => saved,
+        Ok(_) => return explain(&ControlError::Ended),
+        Err(error) => return explain(&error),
+    };
+    let text = match options.json {
+        true => json(&Done { version: CONTROL_VERSION, saved }),
+        false => {
+            let pause = saved.pause_us / 1000.0;
+            let what = if options.leave_running { "runs on after" } else { "was ended after" };
+            Ok(format!("{}: {} bytes; the program {what} {pause:.2} ms\n", saved.file, saved.bytes))
+        }
+    };
+    match text.and_then(|text| print(&text)) {
+        Ok(()) => 0,
+        Err(error) => {
+            terminal::error(&error);
+            1
+        }
     }
 }
 

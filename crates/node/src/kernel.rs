@@ -3,6 +3,7 @@
 use maize_abi::processes::{SignalInformation, wrap_code};
 use rustix::process::Pid;
 use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::time::Duration;
 
 /// How a child ended.
@@ -66,4 +67,12 @@ pub(crate) fn processor_time(pid: Pid) -> Duration {
     }
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Whether two descriptors are of one open file, so that they share offset and flags.
+pub(crate) fn is_same_file(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
+    const KCMP_FILE: libc::c_int = 0;
+    let own = std::process::id();
+    // SAFETY: takes no pointers.
+    unsafe { libc::syscall(libc::SYS_kcmp, own, own, KCMP_FILE, one.as_raw_fd(), other.as_raw_fd()) == 0 }
 }

@@ -1,20 +1,26 @@
 //! What clients of the control socket ask for, and the one thing that is being done for one of them.
 
+use crate::checkpoint::{Checkpoint, Order};
 use crate::control::door::{Client, Heard};
 use crate::control::protocol::{Action, Answer, Failure, FailureKind, Outcome, Question, Status};
 use crate::processes::Id;
 use crate::supervisor::{Supervisor, adopt_processes};
 use maize_abi::Isa;
 use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Time between attempts at a move that a process has declined.
 const AGAIN: Duration = Duration::from_millis(5);
 
+const BUSY: &str = "somebody else is moving or saving the program; try again when that is done";
+
 /// What is being done for a client.
 pub(crate) enum Job {
     /// Processes move.
     Migrate(Migrate),
+    /// A snapshot is taken.
+    Checkpoint(Checkpoint),
 }
 
 /// Processes on their way to an ISA.
@@ -33,6 +39,15 @@ impl Job {
     pub(crate) fn due(&self) -> Option<Duration> {
         match self {
             Job::Migrate(job) => job.waiting.values().flatten().copied().chain([job.deadline]).min(),
+            Job::Checkpoint(job) => job.due(),
+        }
+    }
+
+    /// Becomes readable when there is something to do.
+    pub(crate) fn watched(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Job::Migrate(_) => None,
+            Job::Checkpoint(job) => job.done(),
         }
     }
 }
@@ -59,16 +74,21 @@ impl Supervisor<'_> {
         let Some(door) = &mut self.common.door else { return };
         let answer = match door.hear(client) {
             None => return,
-            Some(Heard::Nonsense(reason)) => failure(FailureKind::Question, reason),
-            Some(Heard::Question(Question { action: Action::Events, .. })) => return door.watch(client),
-            Some(Heard::Question(Question { action: Action::Status, .. })) => Answer::Status(self.status()),
-            Some(Heard::Question(Question {
-                action: Action::Migrate { to, process, timeout_ms, dry_run }, ..
-            })) => match self.migrate(client, &to, process, Duration::from_millis(timeout_ms), dry_run) {
-                Some(answer) => answer,
-                None => return,
+            Some(Heard::Nonsense(reason)) => Some(failure(FailureKind::Question, reason)),
+            Some(Heard::Question(Question { action, .. })) => match action {
+                Action::Events => return door.watch(client),
+                Action::Status => Some(Answer::Status(self.status())),
+                Action::Migrate { to, process, timeout_ms, dry_run } => {
+                    self.migrate(client, &to, process, Duration::from_millis(timeout_ms), dry_run)
+                }
+                Action::Checkpoint { file, leave_running, timeout_ms } => {
+                    let timeout = Duration::from_millis(timeout_ms);
+                    self.begin_checkpoint(Order { client: Some(client), file, leave_running, timeout })
+                }
             },
         };
+        // What takes its time is answered when it is done.
+        let Some(answer) = answer else { return };
         self.answer_client(client, answer);
     }
 
@@ -111,8 +131,7 @@ impl Supervisor<'_> {
             return Some(Answer::Migrated(ids.iter().filter_map(outcome).collect()));
         }
         if self.job.is_some() {
-            let text = "somebody else is moving or saving the program; try again when that is done";
-            return Some(failure(FailureKind::Busy, text));
+            return Some(failure(FailureKind::Busy, BUSY));
         }
         if let Err(error) = self.take_over_processes() {
             return Some(failure(FailureKind::Refused, error));
@@ -125,6 +144,18 @@ impl Supervisor<'_> {
         let waiting = ids.into_iter().map(|id| (id, None)).collect();
         let deadline = self.common.started.elapsed().saturating_add(timeout);
         self.job = Some(Job::Migrate(Migrate { client, to, deadline, waiting, done: Vec::new() }));
+        None
+    }
+
+    /// Begins to take a snapshot; returns what there is to answer at once.
+    pub(crate) fn begin_checkpoint(&mut self, order: Order) -> Option<Answer> {
+        if self.job.is_some() {
+            return Some(failure(FailureKind::Busy, BUSY));
+        }
+        match self.checkpoint(order) {
+            Ok(job) => self.job = Some(Job::Checkpoint(job)),
+            Err(error) => return Some(failure(FailureKind::Refused, error)),
+        }
         None
     }
 
@@ -147,6 +178,7 @@ impl Supervisor<'_> {
     pub(crate) fn advance_job(&mut self) {
         self.job = match self.job.take() {
             Some(Job::Migrate(job)) => self.advance_migration(job),
+            Some(Job::Checkpoint(job)) => self.advance_checkpoint(job).map(Job::Checkpoint),
             None => None,
         };
     }

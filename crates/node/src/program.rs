@@ -25,8 +25,10 @@ const SIGCONT: u32 = 18;
 const SIGSTOP: u32 = 19;
 
 mod order;
+mod saving;
 
 pub(crate) use order::Order;
+pub(crate) use saving::{CLOSE_ON_EXEC, Held, OF_REGION, Saving, Stage};
 
 /// What all processes of a run share.
 pub(crate) struct Common<'a> {
@@ -108,6 +110,8 @@ pub(crate) enum Happening {
     SourceEnded,
     DestinationSpoke,
     DestinationEnded,
+    /// It hands something over, for a snapshot.
+    Saved,
 }
 
 /// Another program that the process is about to execute.
@@ -144,6 +148,10 @@ pub(crate) struct Program {
     moves: Option<Moves>,
     /// A move that somebody has asked for.
     order: Option<Order>,
+    /// It is being saved.
+    saving: Option<Saving>,
+    /// Why it has declined to be.
+    declined: Option<String>,
     /// When the host of the next move is to be started, if there is to be one, and when the move is due, from the start of the run.
     start_at: Option<Duration>,
     deadline: Duration,
@@ -179,6 +187,8 @@ impl Program {
             next: None,
             moves,
             order: None,
+            saving: None,
+            declined: None,
             start_at: None,
             deadline: Duration::ZERO,
             returned: Vec::new(),
@@ -249,6 +259,9 @@ impl Program {
         if self.request().is_none_or(|request| !request.source_gone) {
             watched.push((Happening::SourceEnded, self.current.pidfd()));
         }
+        if let Some(transfer) = self.transfer() {
+            watched.push((Happening::Saved, transfer));
+        }
         if let Some(next) = &self.next
             && self.request().is_none_or(|request| request.arrived.is_none() && !request.dead)
         {
@@ -279,7 +292,7 @@ impl Program {
     }
 
     fn may_be_asked(&self) -> bool {
-        self.forking.is_none() && self.executing.is_none()
+        self.forking.is_none() && self.executing.is_none() && self.saving.is_none()
     }
 
     fn is_timed(&self) -> bool {
@@ -402,6 +415,9 @@ impl Program {
                     self.pass_stop_on();
                 }
                 self.complete(common)?;
+            }
+            (Some(Kind::Stayed), _) if self.saving.is_some() => {
+                self.runs_on(message.text());
             }
             (Some(Kind::Stayed), Some(Destination { host, phase: Phase::Asked(request) })) => {
                 let stay = request.stay(&self.current, host, message.text().to_owned());
@@ -602,13 +618,13 @@ impl Program {
     }
 }
 
-fn undelivered(message: &Message) -> SignalInformation {
+pub(crate) fn undelivered(message: &Message) -> SignalInformation {
     let [signal, code, sender, value, ..] = message.values;
     SignalInformation { signal: signal as u32, code: code as i32, sender, value }
 }
 
 /// The clock that the runtime reads (`CLOCK_MONOTONIC`).
-fn monotonic_ns() -> u64 {
+pub(crate) fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let (seconds, nanoseconds) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
     seconds.unwrap_or(0) * 1_000_000_000 + nanoseconds.unwrap_or(0)

@@ -56,6 +56,8 @@ pub enum Exit {
     Status(i32),
     /// By this signal.
     Signal(i32),
+    /// Not: it was saved in a snapshot.
+    Saved,
 }
 
 /// One move.

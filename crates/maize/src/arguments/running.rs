@@ -1,8 +1,9 @@
 //! The command line of what is done with running programs.
 
 use super::{duration, isa};
-use clap::Args;
+use clap::{Args, ValueEnum, ValueHint};
 use maize_abi::Isa;
+use std::path::PathBuf;
 use std::time::Duration;
 
 #[derive(Args, Debug)]
@@ -74,3 +75,85 @@ Exit status: 0 when the program has ended; 1 if it cannot be asked; 3 if there i
 
 Example:
   maize events 4711 | jq -r 'select(.event == \"moved\") | .migration.to'";
+
+#[derive(Args, Debug)]
+pub struct Checkpoint {
+    /// The program: the PID that `maize ps` shows, or the id of one of its processes
+    pub pid: u32,
+    /// The file to write; one that is there is replaced when the new one is whole and on disk
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// Let the program run on; otherwise it is ended when the snapshot is on disk
+    #[arg(long)]
+    pub leave_running: bool,
+    /// How long to try
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub const CHECKPOINT: &str = "\
+All processes of the program stop where they can be suspended, and hand over memory, open files and the rest. What cannot be saved, such as a \
+connection to another program, is named, and the program runs on. So it does if the snapshot cannot be written. Otherwise it is ended, and \
+its `maize run` with status 85.
+
+Files are saved by name, and must be as they were when the program is restored. With --leave-running, what files hold that are open for \
+writing is part of the snapshot, because the program changes them. docs/snapshot.md says more.
+
+Exit status: 0 if the snapshot is on disk; 1 if there is none; 3 if there is no such program.
+
+Examples:
+  maize checkpoint 4711 -o job.snapshot && maize restore --isa riscv64 job.snapshot
+  maize checkpoint 4711 -o job.snapshot --leave-running --json | jq .pause_us";
+
+#[derive(Args, Debug)]
+pub struct Restore {
+    /// ISA to run on [default: this machine's]
+    #[arg(long, value_parser = isa())]
+    pub isa: Option<Isa>,
+    /// What to do about files that have changed since: restore nothing; give those back what they held whose content is in the snapshot; or
+    /// go on with them as they are
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Changed::Refuse)]
+    pub changed_files: Changed,
+    /// Write a record of the run to this file, as JSON
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub report: Option<PathBuf>,
+    #[command(flatten)]
+    pub periodic: Periodic,
+    /// The file that `maize checkpoint` has made
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+}
+
+/// What to do about files that have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Changed {
+    Refuse,
+    RollBack,
+    Keep,
+}
+
+/// Snapshots that a run takes of itself.
+#[derive(Args, Debug)]
+pub struct Periodic {
+    /// Take a snapshot so often and run on
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "checkpoint")]
+    pub checkpoint_every: Option<Duration>,
+    /// Where to, with --checkpoint-every; the last whole one is kept
+    #[arg(long, value_name = "FILE", requires = "checkpoint_every", value_hint = ValueHint::FilePath)]
+    pub checkpoint: Option<PathBuf>,
+}
+
+pub const RESTORE: &str = "\
+The program goes on where it was, on whatever ISA, with the process ids that it knows. Standard input, output and error are those of this command; \
+input that was a file, and is one, goes on where the program had got to. Its own file must be where it was, and the same. Clocks \
+that run from the machine's start go on from where they were.
+
+Exit status: the program's. If a signal ended the program, the same signal ends maize. 85: it was saved once more; 125: it could not \
+be restored; 126: its file is not the one that was saved.
+
+Examples:
+  maize restore job.snapshot
+  maize restore --isa aarch64 --changed-files=roll-back job.snapshot < input >> output";

@@ -2,6 +2,7 @@
 
 use crate::report::{Migration, Stay};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Version of the protocol. Either side refuses any other.
 pub const VERSION: u32 = 1;
@@ -37,6 +38,15 @@ pub enum Action {
         #[serde(default)]
         dry_run: bool,
     },
+    /// Write a snapshot. Answered by [`Answer::Saved`] when it is on disk.
+    Checkpoint {
+        /// The file, with an absolute path.
+        file: PathBuf,
+        /// The program runs on; otherwise it is ended when the snapshot is on disk.
+        leave_running: bool,
+        /// How long to try, milliseconds.
+        timeout_ms: u64,
+    },
 }
 
 /// A line in answer to a question.
@@ -47,6 +57,8 @@ pub enum Answer {
     Status(Status),
     /// To [`Action::Migrate`]: a line for each process.
     Migrated(Vec<Outcome>),
+    /// To [`Action::Checkpoint`].
+    Saved(Saved),
     /// To [`Action::Events`].
     Event(Happened),
     /// What was asked for cannot be done, or was not in time. The program runs on.
@@ -137,6 +149,17 @@ impl Outcome {
     pub fn is_there(&self) -> bool {
         self.reason.is_none()
     }
+}
+
+/// A snapshot that has been taken.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Saved {
+    /// The file.
+    pub file: String,
+    /// Its size.
+    pub bytes: u64,
+    /// How long the program did not run: until it ran on, or ended.
+    pub pause_us: f64,
 }
 
 /// Something that has happened to a program.

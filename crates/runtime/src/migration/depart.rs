@@ -62,10 +62,13 @@ fn try_to_depart(
     let sent = send_state(&contents, &captured, start, transfer, &[control, transfer, contents.file]);
     close(contents.file);
     sent?;
-    match channel::receive(transfer, true).map(|received| received.message.kind()) {
-        Some(Some(Kind::Restored)) => {}
-        Some(Some(Kind::Refused)) => return Err("the new process could not take it over"),
-        _ => return Err("the new process ended before it had taken it over"),
+    loop {
+        match channel::receive(transfer, true).map(|received| received.message.kind()) {
+            Some(Some(Kind::Restored)) => break,
+            Some(Some(Kind::Signals)) => waiting.show(transfer)?,
+            Some(Some(Kind::Refused)) => return Err("the new process could not take it over"),
+            _ => return Err("the new process ended before it had taken it over"),
+        }
     }
     if !channel::send(transfer, &Message::new(Kind::Commit, [0; 8]), &[]) {
         return Err("the new process ended before it had taken it over");
@@ -74,7 +77,8 @@ fn try_to_depart(
     waiting.hand_over(transfer);
     close(transfer);
     let innermost = super::innermost(interrupted.context);
-    let values = [captured.frames, captured.bytes, capture_time, contents.bytes, start, waited, innermost, used];
+    let suspended = time::to_host(CLOCK_MONOTONIC, start);
+    let values = [captured.frames, captured.bytes, capture_time, contents.bytes, suspended, waited, innermost, used];
     channel::send(control, &Message::new(Kind::Departed, values), &[]);
     await_release(control);
     waiting.hand_over(control);
