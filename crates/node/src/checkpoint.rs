@@ -210,7 +210,7 @@ impl Supervisor<'_> {
 
     /// Describes the program, all of whose processes wait, and begins to write that.
     fn write(&self, order: &Order) -> Result<Writing, String> {
-        let mut description = Description::new(self.streams, order.leave_running);
+        let mut description = Description::new(self.streams.clone(), order.leave_running);
         let mut executables: Vec<Executable> = Vec::new();
         let (mut processes, mut memories) = (Vec::new(), Vec::new());
         let mut monotonic_ns = monotonic_ns();

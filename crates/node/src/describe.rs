@@ -5,6 +5,7 @@ use crate::kernel;
 use maize_snapshot::{Content, File as Described, FileKind, Pipe};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, OFlags, SeekFrom, Stat, fcntl_getfl, fstat, seek};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -35,27 +36,39 @@ pub(crate) fn flags_from_snapshot(bits: u32) -> OFlags {
     kept.fold(OFlags::from_bits_retain(bits & 3), |all, (flag, _)| all | *flag)
 }
 
-/// The files that this process was given as standard input, output and error: device and inode.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Streams([Option<[u64; 2]>; 3]);
+/// The files that this process was given, by descriptor: standard input, output and error, and other ends of pipes and connections that it has
+/// inherited. The program has them from it, and a restored one gets those that its own run is given.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Streams(BTreeMap<u32, [u64; 2]>);
 
 impl Streams {
-    /// Looks at them before they are given away.
+    /// Looks at them before they are given away. What this process has opened itself is closed on exec.
     pub(crate) fn note() -> Streams {
-        let identity = |status: Result<Stat, _>| status.ok().map(|status| identity(&status));
-        Streams([
-            identity(fstat(rustix::stdio::stdin())),
-            identity(fstat(rustix::stdio::stdout())),
-            identity(fstat(rustix::stdio::stderr())),
-        ])
+        let entries = fs::read_dir("/proc/self/fd").into_iter().flatten().filter_map(Result::ok);
+        let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let given = numbers.filter_map(|number| {
+            let descriptor = given(number)?;
+            let status = fstat(descriptor).ok()?;
+            let kind = FileType::from_raw_mode(status.st_mode);
+            (number < 3 || matches!(kind, FileType::Fifo | FileType::Socket)).then(|| (number, identity(&status)))
+        });
+        Streams(given.collect())
     }
 
     /// Which of them a file with this identity is: that of the descriptor's own number if it can be.
     fn find(&self, number: u64, identity: [u64; 2]) -> Option<u32> {
-        let is = |index: usize| self.0.get(index).copied().flatten() == Some(identity);
-        let own = usize::try_from(number).ok().filter(|&number| is(number));
-        own.or_else(|| (0..3).find(|&index| is(index))).and_then(|index| u32::try_from(index).ok())
+        let own = u32::try_from(number).ok().filter(|number| self.0.get(number) == Some(&identity));
+        own.or_else(|| self.0.iter().find(|(_, given)| **given == identity).map(|(number, _)| *number))
     }
+}
+
+/// A descriptor that this process was given by who started it, if it is open.
+pub(crate) fn given(number: u32) -> Option<BorrowedFd<'static>> {
+    let raw = i32::try_from(number).ok()?;
+    // SAFETY: asks about a number; nothing is done if it is no descriptor.
+    let flags = unsafe { libc::fcntl(raw, libc::F_GETFD) };
+    // SAFETY: open, and as it was inherited nothing here owns it, so nothing closes it.
+    (flags >= 0 && flags & libc::FD_CLOEXEC == 0).then(|| unsafe { BorrowedFd::borrow_raw(raw) })
 }
 
 fn identity(status: &Stat) -> [u64; 2] {
@@ -330,7 +343,7 @@ mod tests {
     use std::io::Write as _;
 
     fn description() -> Description {
-        Description::new(Streams([None; 3]), false)
+        Description::new(Streams::default(), false)
     }
 
     #[test]

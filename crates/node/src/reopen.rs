@@ -1,7 +1,7 @@
 //! Opening a program's files again as a snapshot describes them. [`check`] changes nothing: whatever has become of a file is said before
 //! anything is done.
 
-use crate::describe::flags_from_snapshot;
+use crate::describe::{flags_from_snapshot, given};
 use maize_snapshot::{File as Described, FileKind, Metadata};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SeekFrom, Timestamps, fstat, futimens, memfd_create, open, seek};
@@ -72,7 +72,7 @@ fn obstacle(kind: &FileKind, policy: ChangedFiles) -> Option<String> {
     }
 }
 
-/// Opens all of them. `contents` are the metadata's, each a file of its own.
+/// Opens all of them; one that this process was to be given and was not is none. `contents` are the metadata's, each a file of its own.
 ///
 /// # Errors
 /// Which could not be opened, and why.
@@ -80,7 +80,7 @@ pub(crate) fn open_all(
     metadata: &Metadata,
     mut contents: Vec<File>,
     policy: ChangedFiles,
-) -> Result<Vec<OwnedFd>, String> {
+) -> Result<Vec<Option<OwnedFd>>, String> {
     if policy == ChangedFiles::RollBack {
         for file in &metadata.files {
             roll_back(&file.kind, &mut contents)?;
@@ -91,7 +91,14 @@ pub(crate) fn open_all(
         let made = make_pipe(pipe.capacity, &mut contents[pipe.content]);
         pipes.push(made.map_err(|error| format!("a pipe cannot be made again: {error}"))?);
     }
-    metadata.files.iter().map(|file| open_one(file, &pipes, &mut contents)).collect()
+    let open = |file: &Described| match &file.kind {
+        FileKind::Standard { stream, seeks, identity } => {
+            let opened = standard(*stream, seeks.then_some(file.offset), *identity);
+            opened.map_err(|error| format!("descriptor {stream} of this process: {error}"))
+        }
+        kind => open_one(file, kind, &pipes, &mut contents).map(Some),
+    };
+    metadata.files.iter().map(open).collect()
 }
 
 /// Gives a file back what it held.
@@ -134,16 +141,17 @@ fn open_again(descriptor: BorrowedFd<'_>, flags: OFlags) -> io::Result<OwnedFd> 
     Ok(open(path, flags | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())?)
 }
 
-fn open_one(file: &Described, pipes: &[(OwnedFd, OwnedFd)], contents: &mut [File]) -> Result<OwnedFd, String> {
+fn open_one(
+    file: &Described,
+    kind: &FileKind,
+    pipes: &[(OwnedFd, OwnedFd)],
+    contents: &mut [File],
+) -> Result<OwnedFd, String> {
     let flags = flags_from_snapshot(file.flags);
     let named = |path: &Path| -> io::Result<OwnedFd> {
         Ok(open(path, flags | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())?)
     };
-    let (what, opened) = match &file.kind {
-        FileKind::Standard { stream, seeks, identity } => {
-            return standard(*stream, seeks.then_some(file.offset), *identity)
-                .map_err(|error| format!("standard stream {stream}: {error}"));
-        }
+    let (what, opened) = match kind {
         FileKind::Regular { path, .. } | FileKind::Directory { path } | FileKind::Device { path, .. } => {
             (path.display().to_string(), named(path))
         }
@@ -171,6 +179,7 @@ fn open_one(file: &Described, pipes: &[(OwnedFd, OwnedFd)], contents: &mut [File
             let made = event(*count, *semaphore, flags);
             return made.map_err(|error| format!("an eventfd cannot be made again: {error}"));
         }
+        FileKind::Standard { stream, .. } => return Err(format!("descriptor {stream} of this process")),
     };
     let moved = opened.and_then(|opened| {
         if file.offset > 0 {
@@ -204,21 +213,18 @@ fn event(count: u64, semaphore: bool, flags: OFlags) -> io::Result<OwnedFd> {
     Ok(made)
 }
 
-/// The stream that this process was given. Input that is a file goes on where the program had got to; so does output that is the same file.
-fn standard(stream: u32, offset: Option<u64>, identity: [u64; 2]) -> io::Result<OwnedFd> {
-    let own = match stream {
-        0 => rustix::stdio::stdin(),
-        1 => rustix::stdio::stdout(),
-        _ => rustix::stdio::stderr(),
+/// What this process was given as the same descriptor; `None` if it was given nothing as one of its own. Input that is a file goes on where
+/// the program had got to; so does output that is the same file.
+fn standard(stream: u32, offset: Option<u64>, identity: [u64; 2]) -> io::Result<Option<OwnedFd>> {
+    let Some(own) = given(stream) else {
+        let null = || open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+        return Ok((stream < 3).then(null).transpose()?);
     };
-    let Ok(status) = fstat(own) else {
-        // It was started without.
-        return Ok(open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?);
-    };
+    let status = fstat(own)?;
     let is_same = [status.st_dev, status.st_ino] == identity;
     let is_file = rustix::fs::FileType::from_raw_mode(status.st_mode) == rustix::fs::FileType::RegularFile;
     if let Some(offset) = offset.filter(|_| is_file && (stream == 0 || is_same)) {
         seek(own, SeekFrom::Start(offset))?;
     }
-    own.try_clone_to_owned()
+    own.try_clone_to_owned().map(Some)
 }

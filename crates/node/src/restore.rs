@@ -16,7 +16,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -136,7 +136,7 @@ fn hand_over(
     process: &Process,
     host: &Host,
     memory: &File,
-    files: &[OwnedFd],
+    files: &[Option<OwnedFd>],
     ahead: u64,
     monotonic_ns: u64,
 ) -> Result<OwnedFd, RunError> {
@@ -150,11 +150,12 @@ fn hand_over(
     let Process { outermost, thread_pointer, regions, runs, pages, .. } = *process;
     let state = Message::new(Kind::State, [outermost, thread_pointer, regions, runs, monotonic_ns, pages, 0, 0]);
     send_all(ours.as_fd(), &state, &[memory.as_fd()])?;
-    let own = process.descriptors.iter().map(|one| {
+    let file = |index: usize| files[index].as_ref().map(OwnedFd::as_fd);
+    let own = process.descriptors.iter().filter_map(|one| {
         let flag = if one.close_on_exec { CLOSE_ON_EXEC } else { 0 };
-        (u64::from(one.number) | flag, files[one.file].as_fd())
+        Some((u64::from(one.number) | flag, file(one.file)?))
     });
-    let mapped = process.mapped.iter().map(|one| (one.region | OF_REGION, files[one.file].as_fd()));
+    let mapped = process.mapped.iter().filter_map(|one| Some((one.region | OF_REGION, file(one.file)?)));
     let all: Vec<(u64, BorrowedFd<'_>)> = own.chain(mapped).collect();
     for batch in all.chunks(MAX_DESCRIPTORS).chain([&[][..]]) {
         let mut values = [0; 8];
