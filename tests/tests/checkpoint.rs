@@ -275,6 +275,7 @@ impl Started {
         let (native, program) = BUILT.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
         let directory = directory(name)?;
         let natively = Run::new(native).directory(&directory).arguments(["50"]).run()?;
+        fs::remove_file(directory.join("log"))?;
         let arguments = ["run", "--movable"].iter().chain(options).map(OsString::from);
         let arguments = arguments.chain([program.into(), milliseconds.into()]).collect();
         let session = Session::start(arguments, &directory, None)?;
@@ -335,7 +336,7 @@ fn hosts(run: u32) -> Result<Vec<Pid>> {
 
 #[test]
 fn a_snapshot_that_is_damaged_or_cut_off_is_refused() -> Result<()> {
-    let started = Started::new("damaged", &[], "200")?;
+    let started = Started::new("damaged", &[], "1000")?;
     let file = started.directory.join("program.snapshot");
     let outcome = checkpoint(started.session.child.id(), &file, &[])?;
     ensure!(outcome.status.success(), "{}", String::from_utf8_lossy(&outcome.stderr));
@@ -373,7 +374,7 @@ fn a_snapshot_that_is_damaged_or_cut_off_is_refused() -> Result<()> {
 
 #[test]
 fn a_changed_file_is_refused_unless_it_is_to_be_kept() -> Result<()> {
-    let started = Started::new("changed", &[], "200")?;
+    let started = Started::new("changed", &[], "1000")?;
     let file = started.directory.join("program.snapshot");
     let outcome = checkpoint(started.session.child.id(), &file, &[])?;
     ensure!(outcome.status.success(), "{}", String::from_utf8_lossy(&outcome.stderr));

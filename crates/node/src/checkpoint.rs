@@ -63,8 +63,8 @@ impl Checkpoint {
     pub(crate) fn due(&self) -> Option<Duration> {
         match self.stage {
             Progress::Resting(until) => Some(until),
-            Progress::Stopping | Progress::Signals => Some(self.deadline),
-            Progress::Writing(..) | Progress::Failing => None,
+            Progress::Stopping | Progress::Signals | Progress::Failing => Some(self.deadline),
+            Progress::Writing(..) => None,
         }
     }
 
@@ -125,11 +125,11 @@ impl Supervisor<'_> {
                 }
             },
             Progress::Failing => {
+                if now >= job.deadline {
+                    let reason = job.reason.clone();
+                    return self.fail(&job, FailureKind::Timeout, reason);
+                }
                 if self.programs.values().all(|program| program.saving_stage().is_none()) {
-                    if now >= job.deadline {
-                        let reason = job.reason.clone();
-                        return self.fail(&job, FailureKind::Timeout, reason);
-                    }
                     job.stage = Progress::Resting(now + AGAIN);
                 }
             }
@@ -171,6 +171,7 @@ impl Supervisor<'_> {
             _ if program.is_stopped() => {
                 Some(format!("process {id} is stopped by a signal; let it go on (kill -CONT)"))
             }
+            Some(Stage::LetGo) => None,
             _ if program.is_moving() => Some(format!("process {id} is moving")),
             _ => Some(format!("process {id} has reached no migration point")),
         };

@@ -162,6 +162,8 @@ pub(crate) struct Program {
     /// Its end of the control socket of the child that it is about to make.
     pub(crate) forking: Option<OwnedFd>,
     pub(crate) executing: Option<Execution>,
+    /// It is being restored: nothing is to reach its host before it says that it runs there.
+    arriving: bool,
     /// It waits for a change of a child.
     pub(crate) waits: bool,
     /// It has been said to be stopped.
@@ -195,6 +197,7 @@ impl Program {
             held: Vec::new(),
             forking: None,
             executing: None,
+            arriving: false,
             waits: false,
             stopped: false,
             changes: Vec::new(),
@@ -250,6 +253,16 @@ impl Program {
         self.request().is_some_and(|request| request.departed.is_some())
     }
 
+    /// Whether signals that are sent to its host are its own, and find its handlers.
+    fn is_reachable(&self) -> bool {
+        !self.is_between() && !self.arriving && self.forking.is_none()
+    }
+
+    /// It is on its way from a snapshot into its host.
+    pub(crate) fn begin_arriving(&mut self) {
+        self.arriving = true;
+    }
+
     /// What to wait for.
     pub(crate) fn watched(&self) -> Vec<(Happening, BorrowedFd<'_>)> {
         let mut watched = Vec::new();
@@ -292,7 +305,7 @@ impl Program {
     }
 
     fn may_be_asked(&self) -> bool {
-        self.forking.is_none() && self.executing.is_none() && self.saving.is_none()
+        self.is_reachable() && self.executing.is_none() && self.saving.is_none()
     }
 
     fn is_timed(&self) -> bool {
@@ -427,6 +440,10 @@ impl Program {
                 }
                 self.drop_destination();
                 self.schedule(common.started.elapsed());
+            }
+            (Some(Kind::Arrived), _) => {
+                self.arriving = false;
+                self.deliver_held();
             }
             (Some(Kind::Undelivered), _) => self.returned.push(undelivered(message)),
             _ => {}
@@ -568,7 +585,7 @@ impl Program {
             if let (true, Some(next)) = (self.request().is_some(), &self.next) {
                 next.host.send_signal(&signal);
             }
-        } else if self.is_between() || self.forking.is_some() {
+        } else if !self.is_reachable() {
             self.held.push(signal);
         } else {
             // It may just have ended; its pidfd will tell.
@@ -578,7 +595,7 @@ impl Program {
 
     /// Delivers what was held back, if that can be.
     pub(crate) fn deliver_held(&mut self) {
-        if !self.is_between() && self.forking.is_none() {
+        if self.is_reachable() {
             let returned = std::mem::take(&mut self.returned);
             for signal in returned.into_iter().chain(std::mem::take(&mut self.held)) {
                 self.deliver(signal);

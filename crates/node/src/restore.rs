@@ -73,6 +73,7 @@ pub fn restore(
         let launchers = Rc::clone(&executables[process.executable]);
         let mut program = Program::new(process.id, launchers, host, None, supervisor.common.started.elapsed());
         program.has_used(process.times);
+        program.begin_arriving();
         commit(process, &transfer)?;
         supervisor.programs.insert(process.id, program);
         if process.id != metadata.main {
