@@ -21,6 +21,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Instant;
 
 /// Bytes read at a time.
 const BUFFER: usize = 1 << 20;
@@ -35,6 +36,7 @@ pub fn restore(
     changed: ChangedFiles,
     observe: &mut dyn FnMut(Event<'_>),
 ) -> Result<Report, RunError> {
+    let begin = Instant::now();
     let damaged = |source| RunError::Snapshot { path: file.to_owned(), source };
     let opened = File::open(file).map_err(|error| damaged(error.into()))?;
     let mut reader = Reader::new(BufReader::with_capacity(BUFFER, opened)).map_err(damaged)?;
@@ -82,6 +84,7 @@ pub fn restore(
             supervisor.children.push(Child { id: process.id, parent, started_on, ..Child::default() });
         }
     }
+    supervisor.restored = Some(begin.elapsed());
     supervisor.run()
 }
 

@@ -147,6 +147,8 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) streams: Streams,
     /// The snapshot that the program has been ended for.
     pub(crate) saved_to: Option<PathBuf>,
+    /// How long it took to restore the program.
+    pub(crate) restored: Option<Duration>,
     /// When the next snapshot is due that the run itself takes.
     next_checkpoint: Option<Duration>,
     /// What is being done for a client.
@@ -178,6 +180,7 @@ impl<'a> Supervisor<'a> {
             is_served,
             streams,
             saved_to: None,
+            restored: None,
             next_checkpoint: options.checkpoint.as_ref().map(|periodic| periodic.every),
             job: None,
             main,
@@ -203,6 +206,7 @@ impl<'a> Supervisor<'a> {
             started_on: options.isa.name().to_owned(),
             elapsed_us: micros(self.common.started.elapsed()),
             processor_us: processor_ns as f64 / 1000.0,
+            restored_us: self.restored.map(|time| time.as_secs_f64() * 1e6),
             migrations,
             stays,
             children: self.children,
@@ -392,7 +396,9 @@ impl<'a> Supervisor<'a> {
         if id == self.main {
             let others = std::mem::take(&mut self.programs);
             for (id, program) in others {
-                self.record(id, program.leave());
+                // Those that were saved have been killed, too, and are to leave no trace of their ids.
+                let history = if self.saved_to.is_some() { program.end()?.1 } else { program.leave() };
+                self.record(id, history);
             }
             let exit = if self.saved_to.is_some() {
                 Exit::Saved
