@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// Directories and files that end up in the sysroot, relative to the workspace.
-const EMBEDDED: &[&str] = &["Cargo.toml", "rust-toolchain.toml", "crates/abi", "crates/runtime", "libc", "libcxx"];
+const EMBEDDED: &[&str] =
+    &["Cargo.toml", "rust-toolchain.toml", "crates/abi", "crates/runtime", "intrinsics", "libc", "libcxx"];
 /// What decides the code that the compiler generates.
 /// The linker and the command line are not among them.
 const COMPILER: &[&str] = &[

@@ -4,8 +4,10 @@
 //! The tests themselves are in `tests/`, a file for each kind of promise; the programs of our own in `programs/`.
 
 mod check;
+mod cluster;
 mod corpus;
 mod data;
+mod network;
 mod report;
 mod run;
 mod rust;
@@ -13,11 +15,13 @@ mod source;
 mod toolchain;
 
 pub use check::{Checked, require_move_between_all};
+pub use cluster::{Cluster, node_name, text, wait_until};
 pub use corpus::{
     Package, build_bzip2, build_bzip2_with, build_dash, build_lua, build_lua_with, build_pugixml, build_zlib,
     build_zstd, sqlite_amalgamation,
 };
 pub use data::compressible;
+pub use network::Network;
 pub use report::{Activation, Child, Exit, Migration, Place, Report, Stay};
 pub use run::{Input, Outcome, Placement, Run, Running};
 pub use rust::{Crate, RIPGREP, RustCompiler};

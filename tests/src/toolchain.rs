@@ -184,7 +184,15 @@ pub fn maize() -> &'static Path {
         }
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
-        command.current_dir(workspace()).args(["build", "--release", "--quiet", "--package", "maize"]);
+        command.current_dir(workspace()).args([
+            "build",
+            "--release",
+            "--quiet",
+            "--package",
+            "maize",
+            "--package",
+            "maize-daemon",
+        ]);
         if let Err(error) = run(&mut command) {
             panic!("{error:#}");
         }

@@ -4,11 +4,11 @@
 //!
 //! ```text
 //! Descriptor | Site[site_count], sorted by return address | Point[point_count], sorted by address |
-//! Handler[handler_count], sorted by start | words: shapes and location lists
+//! Function[function_count], sorted by start | Handler[handler_count], sorted by start | words: shapes and location lists
 //! ```
 //!
-//! The points are the places that can be overwritten with a trap, to have the program stop at a migration point; the handlers say what
-//! functions do when an exception passes through them.
+//! The points are the places that can be overwritten with a trap, to have the program stop at a migration point; the functions are those that
+//! have points; the handlers say what functions do when an exception passes through them.
 //!
 //! Stepping out of a frame suspended at a site, with CFA as in DWARF 5 section 6.4:
 //! `cfa = reg[shape.cfa_register] + shape.cfa_offset`, each saved register is at `cfa + offset`,
@@ -17,7 +17,7 @@
 /// First bytes of a descriptor.
 pub const MAGIC: [u8; 8] = *b"MAIZEISA";
 /// Version of the descriptor and of the site table.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Found at [`crate::layout::DESCRIPTOR_BASE`] in every ISA's image.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +41,10 @@ pub struct Descriptor {
     pub points: u64,
     /// Number of points.
     pub point_count: u64,
+    /// Address of the first [`Function`].
+    pub functions: u64,
+    /// Number of functions that have points.
+    pub function_count: u64,
     /// Address of the first [`Handler`].
     pub handlers: u64,
     /// Number of handlers.
@@ -77,6 +81,16 @@ pub struct Point {
     pub address: u32,
     /// Where the trap leads: the address of code that calls `__maize_point`.
     pub target: u32,
+}
+
+/// A function that has points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Function {
+    /// Its address.
+    pub start: u32,
+    /// Address after its last instruction.
+    pub end: u32,
 }
 
 /// A function with a language-specific data area (Itanium C++ ABI: Exception Handling, 1.5).

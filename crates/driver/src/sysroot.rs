@@ -12,6 +12,7 @@ mod cxx;
 mod embedded;
 mod error;
 mod headers;
+mod intrinsics;
 mod memory_functions;
 mod musl;
 mod non_migrating;
@@ -172,6 +173,11 @@ impl Sysroot {
     /// Headers of the C++ library. Some of them include the libc's headers of the same names.
     pub fn cxx_include_directory(&self) -> PathBuf {
         self.root.join(cxx::INCLUDE)
+    }
+
+    /// Headers of SIMD intrinsics.
+    pub fn intrinsics_include_directory(&self) -> PathBuf {
+        self.root.join(intrinsics::INCLUDE)
     }
 
     /// The C++ library, to be linked before the default archives, and in a group with them.
@@ -346,6 +352,12 @@ fn parts(language: Language, compiler: &dyn UnitCompiler) -> Vec<Part> {
             title: "compiler helpers",
             key: key(&[&embedded::hash("libc/builtins/"), source::COMPILER_RT.sha256]),
             build: builtins::build,
+        },
+        Part {
+            name: "intrinsics",
+            title: "headers of SIMD intrinsics",
+            key: stamp::key([embedded::hash(intrinsics::SOURCES).as_str(), source::SIMDE.sha256]),
+            build: intrinsics::build,
         },
         Part {
             name: "rust",

@@ -9,7 +9,7 @@ use frames::Frames;
 use gimli::UnwindContext;
 use maize_abi::Isa;
 use maize_abi::layout::DESCRIPTOR_BASE;
-use maize_abi::site_table::{Descriptor, Handler, MAGIC, Point, Site, VERSION, location};
+use maize_abi::site_table::{Descriptor, Function, Handler, MAGIC, Point, Site, VERSION, location};
 use maize_abi::symbols::POINTS_SECTION;
 use object::read::elf::ElfFile64;
 use object::{Object, ObjectSection};
@@ -75,7 +75,8 @@ pub fn build(isa: Isa, executable: &[u8], text: Range<u64>) -> Result<Vec<u8>, S
     }
     table.sort_by_key(|site| site.return_address);
     points.sort_by_key(|point| point.address);
-    Ok(serialize(isa, text, &Tables { sites: table, points, handlers, words: words.words }))
+    let functions = frames.functions_with(&points);
+    Ok(serialize(isa, text, &Tables { sites: table, points, functions, handlers, words: words.words }))
 }
 
 /// A list of words, in which equal runs are stored once.
@@ -155,12 +156,13 @@ fn parse_points(bytes: &[u8]) -> Option<Vec<Point>> {
 struct Tables {
     sites: Vec<Site>,
     points: Vec<Point>,
+    functions: Vec<Function>,
     handlers: Vec<Handler>,
     words: Vec<u32>,
 }
 
 fn serialize(isa: Isa, text: Range<u64>, tables: &Tables) -> Vec<u8> {
-    let Tables { sites, points, handlers, words } = tables;
+    let Tables { sites, points, functions, handlers, words } = tables;
     let mut end = DESCRIPTOR_BASE + size_of::<Descriptor>() as u64;
     // Address and number of entries.
     let mut place = |bytes: usize, count: usize| {
@@ -171,6 +173,7 @@ fn serialize(isa: Isa, text: Range<u64>, tables: &Tables) -> Vec<u8> {
     let places = [
         place(size_of_val(&sites[..]), sites.len()),
         place(size_of_val(&points[..]), points.len()),
+        place(size_of_val(&functions[..]), functions.len()),
         place(size_of_val(&handlers[..]), handlers.len()),
         place(size_of_val(&words[..]), words.len()),
     ];
@@ -186,6 +189,7 @@ fn serialize(isa: Isa, text: Range<u64>, tables: &Tables) -> Vec<u8> {
         sites.iter().flat_map(|site| [site.return_address, site.resume, site.number, site.shape, site.locations]);
     put(&mut bytes, site_fields);
     put(&mut bytes, points.iter().flat_map(|point| [point.address, point.target]));
+    put(&mut bytes, functions.iter().flat_map(|function| [function.start, function.end]));
     let handler_fields = |handler: &Handler| [handler.start, handler.end, handler.language_data, handler.personality];
     put(&mut bytes, handlers.iter().flat_map(handler_fields));
     put(&mut bytes, words.iter().copied());

@@ -1,5 +1,7 @@
 //! The command line and its help.
 
+pub mod nodes;
+
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::{Args, Parser, ValueHint};
 use maize_abi::Isa;
@@ -78,6 +80,15 @@ pub enum Subcommand {
     /// Find out whether a program does the same when it moves, and which move is to blame if not
     #[command(after_help = CHAOS)]
     Chaos(Chaos),
+    /// Make this machine a node, and manage it
+    #[command(after_help = nodes::NODE)]
+    Node(nodes::NodeArguments),
+    /// List the nodes, and how they are
+    #[command(after_help = nodes::NODES)]
+    Nodes(nodes::Nodes),
+    /// Print what a program has written that was started with --detach
+    #[command(after_help = nodes::LOGS)]
+    Logs(nodes::Logs),
     /// Show what a multi-ISA program holds
     #[command(after_help = INSPECT)]
     Inspect(Inspect),
@@ -246,6 +257,18 @@ pub struct Run {
     /// Show no status line
     #[arg(long, short)]
     pub quiet: bool,
+    /// Run it on this node; its streams, terminal and signals are relayed, and it has the environment and working directory of here
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["mean", "moves", "report", "json", "kill_destination"])]
+    pub node: Option<String>,
+    /// With --node: do not wait for the program; print its name for `maize logs`
+    #[arg(long, short, requires = "node")]
+    pub detach: bool,
+    /// With --node: the program's working directory there
+    #[arg(long, value_name = "DIR", requires = "node")]
+    pub directory: Option<PathBuf>,
+    /// With --node: the directory of this machine's own node
+    #[arg(long, value_name = "DIR", env = "MAIZE_NODE_DIR", hide = true)]
+    pub dir: Option<PathBuf>,
     /// Kill the destination of the Nth move while it is under way; can be given several times
     #[arg(long, value_name = "N", hide = true)]
     pub kill_destination: Vec<usize>,
@@ -268,6 +291,8 @@ Examples:
   maize run --hop x86_64,aarch64,riscv64 --every 20ms --report run.json ./compress big.tar
   maize run --hop x86_64,aarch64 --seed 7 -- ./server --port 8080
   maize run --checkpoint-every 30s --checkpoint job.snapshot ./simulate
+  maize run --node b ./compress <big.tar >big.tar.z
+  maize run --node b --detach ./server && maize logs --follow b:4711
   maize run --moves 1200:aarch64,1201:x86_64 ./compress big.tar";
 
 #[derive(Args, Debug)]
@@ -425,7 +450,7 @@ fn isa() -> ValueParser {
 }
 
 /// A number and a unit.
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let scale = match unit.trim() {
@@ -474,7 +499,9 @@ mod tests {
 
     #[test]
     fn every_subcommand_has_examples() {
-        for subcommand in Arguments::command().get_subcommands() {
+        let command = Arguments::command();
+        let of_nodes = command.find_subcommand("node").unwrap().get_subcommands();
+        for subcommand in command.get_subcommands().chain(of_nodes) {
             let help = subcommand.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example"), "{}", subcommand.get_name());
         }

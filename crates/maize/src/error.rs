@@ -1,5 +1,6 @@
 //! What can go wrong in the command itself.
 
+use maize_daemon::NodeError;
 use maize_driver::sysroot::SysrootError;
 use maize_image::ImageError;
 use maize_node::ControlError;
@@ -29,6 +30,17 @@ pub enum CommandError {
     /// Standard output could not be written to.
     #[error("cannot write to standard output: {0}")]
     Print(io::Error),
+    /// Nodes.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// There is no maized, or it does not run.
+    #[error("cannot run {}: {source}; it is installed beside maize", path.display())]
+    NoDaemon {
+        /// What was tried.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A report could not be turned into JSON.
     #[error("cannot write the report as JSON: {0}")]
     Json(#[from] serde_json::Error),

@@ -8,6 +8,7 @@ mod chaos;
 mod error;
 mod inspect;
 mod manual;
+mod nodes;
 mod run;
 mod running;
 mod status;
@@ -91,6 +92,9 @@ fn execute(subcommand: Subcommand) -> i32 {
         Subcommand::Restore(options) => return run::restore(&options),
         Subcommand::Events(options) => return running::events(&options),
         Subcommand::Ps(options) => running::ps(&options),
+        Subcommand::Node(options) => nodes::execute(options.subcommand),
+        Subcommand::Nodes(options) => nodes::list(options),
+        Subcommand::Logs(options) => nodes::logs(options),
         Subcommand::Inspect(options) => inspect::execute(&options),
         Subcommand::Sysroot(options) => sysroot::execute(&options),
         Subcommand::Completions(options) => manual::completions(options.shell),

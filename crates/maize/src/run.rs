@@ -6,6 +6,10 @@ use crate::arguments::{self, Run};
 use crate::error::CommandError;
 use crate::status::Status;
 use maize_abi::Isa;
+use maize_daemon::NodeError;
+use maize_daemon::client::Node;
+use maize_daemon::message::{Ending, Hop};
+use maize_daemon::remote::{self, Outcome, RemoteRun};
 use maize_driver::cc::terminal;
 use maize_node::{
     ChangedFiles, Draw, Event, EventMoves, EventPlan, Exit, HopPlan, Periodic, Report, RunError, RunOptions,
@@ -56,6 +60,9 @@ pub type Failure = (i32, String);
 fn run(options: Run) -> Result<Exit, Failure> {
     let program = find(Path::new(options.command.first().map_or("".as_ref(), OsString::as_os_str)))?;
     let isa = start(&options)?;
+    if options.node.is_some() {
+        return elsewhere(options, program);
+    }
     // Before the program starts: a report that cannot be written should not cost a run.
     let file = options.report.as_deref().map(create).transpose()?;
     keep_interrupts_for_the_program();
@@ -125,6 +132,40 @@ fn periodic(options: &arguments::running::Periodic) -> Result<Option<Periodic>, 
 
 fn native() -> Isa {
     Isa::from_name(env::consts::ARCH).unwrap_or(Isa::X86_64)
+}
+
+/// Runs the program on another node.
+fn elsewhere(options: Run, program: PathBuf) -> Result<Exit, Failure> {
+    let failed = |error: NodeError| match error {
+        NodeError::CannotStart { status, message } => (status, message),
+        error => (CANNOT_RUN, error.to_string()),
+    };
+    // What it says of a file that is no program is the same wherever it is to run.
+    maize_image::Image::open(&program).map_err(|error| (NOT_A_PROGRAM, CommandError::from(error).to_string()))?;
+    let name = options.node.unwrap_or_default();
+    let hop = (!options.hop.is_empty()).then(|| Hop {
+        isas: options.hop.iter().map(|isa| isa.name().to_owned()).collect(),
+        every_us: u64::try_from(options.every.as_micros()).unwrap_or(u64::MAX),
+        seed: options.seed,
+        limit: options.limit,
+    });
+    let node = Node::open(options.dir).map_err(failed)?;
+    let remote = RemoteRun {
+        program,
+        arguments: options.command,
+        directory: options.directory,
+        isa: options.isa.map(|isa| isa.name().to_owned()),
+        hop,
+        detach: options.detach,
+    };
+    match remote::run(&node, &name, remote).map_err(failed)? {
+        Outcome::Ended(Ending::Status(status)) => Ok(Exit::Status(status)),
+        Outcome::Ended(Ending::Signal(signal)) => Ok(Exit::Signal(signal)),
+        Outcome::Detached(program) => {
+            crate::error::print(&format!("{name}:{program}\n")).map_err(|error| (CANNOT_RUN, error.to_string()))?;
+            Ok(Exit::Status(0))
+        }
+    }
 }
 
 /// Moves by time, or at counted events.

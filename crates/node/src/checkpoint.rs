@@ -139,11 +139,12 @@ impl Supervisor<'_> {
 
     /// Asks the processes that have not been asked, those forked meanwhile included; whether all have handed over everything.
     fn stop(&mut self, progress: &Progress) -> Result<bool, String> {
+        let now = self.common.started.elapsed();
         for (id, program) in &mut self.programs {
             if let Some(reason) = program.never_saved().or_else(|| program.take_declined()) {
                 return Err(format!("process {id} cannot be saved: {reason}"));
             }
-            program.save().map_err(|error| error.to_string())?;
+            program.save(now).map_err(|error| error.to_string())?;
         }
         if matches!(progress, Progress::Stopping) && self.are_all(Stage::Waits) {
             self.programs.values_mut().for_each(Program::ask_for_signals);

@@ -15,11 +15,10 @@ mod orders;
 mod plan;
 mod processes;
 mod program;
-
+mod reminder;
 mod reopen;
 mod report;
 mod restore;
-
 mod serve;
 mod supervisor;
 mod write;

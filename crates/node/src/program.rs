@@ -11,6 +11,7 @@ use crate::host::{Host, Launchers, socket_pair};
 use crate::kernel::Ended;
 use crate::plan::Tour;
 use crate::processes::{Change, Id};
+use crate::reminder::Reminder;
 use crate::report::{Activation, Migration, Place, Stay};
 use crate::supervisor::{Event, RunOptions};
 use maize_abi::control::{Kind, Message};
@@ -155,6 +156,8 @@ pub(crate) struct Program {
     /// When the host of the next move is to be started, if there is to be one, and when the move is due, from the start of the run.
     start_at: Option<Duration>,
     deadline: Duration,
+    /// The process has been called and has not stopped.
+    reminder: Reminder,
     /// Signals that have come back from a source that the process has left. They are older than those held.
     returned: Vec<SignalInformation>,
     /// Signals that wait until the process is in one place.
@@ -193,6 +196,7 @@ impl Program {
             declined: None,
             start_at: None,
             deadline: Duration::ZERO,
+            reminder: Reminder::default(),
             returned: Vec::new(),
             held: Vec::new(),
             forking: None,
@@ -288,7 +292,7 @@ impl Program {
 
     /// When there is something to do even if nothing happens.
     pub(crate) fn due(&self, options: &RunOptions) -> Option<Duration> {
-        match &self.next {
+        let due = match &self.next {
             None if self.is_ordered() && self.executing.is_none() => Some(Duration::ZERO),
             None => self.start_at,
             Some(Destination { phase: Phase::Ready, .. }) if self.may_be_asked() && self.is_ordered() => {
@@ -301,7 +305,8 @@ impl Program {
                 Some(request.at + options.patience)
             }
             _ => None,
-        }
+        };
+        due.into_iter().chain(self.reminder.due()).min()
     }
 
     fn may_be_asked(&self) -> bool {
@@ -327,6 +332,9 @@ impl Program {
         self.start_destination(common)?;
         self.ask_when_due(common)?;
         self.report_overdue(common);
+        if self.reminder.take(common.started.elapsed()) {
+            self.current.draw_attention();
+        }
         Ok(())
     }
 
@@ -378,6 +386,7 @@ impl Program {
         if place.is_none() {
             // After the message: a source that finds none goes on.
             self.current.draw_attention();
+            self.reminder = Reminder::new(now);
         }
         next.phase = Phase::Asked(Box::new(Request {
             at: now,
@@ -415,6 +424,9 @@ impl Program {
         if let Some(Moves::Counted(counted)) = &mut self.moves {
             counted.hear(message);
             self.history.events = counted.passed();
+        }
+        if let Some(Kind::Departed | Kind::Stayed) = message.kind() {
+            self.reminder = Reminder::default();
         }
         if message.kind() == Some(Kind::Departed) {
             self.look_for_stop();

@@ -247,7 +247,7 @@ impl Pipeline<'_> {
                 Ok(())
             }
             Pass::SimplifyClones => self.clones.iter().try_for_each(|&clone| {
-                module.run_function_passes(clone, "mem2reg,simplifycfg,dce").map_err(simplification_error)
+                module.run_function_passes(clone, "mem2reg,simplifycfg,loop-simplify,dce").map_err(simplification_error)
             }),
             Pass::GlobalDce => module.run_passes("globaldce").map_err(simplification_error),
         }

@@ -13,9 +13,10 @@
 //! not care.
 
 use crate::error::PassError;
-use crate::ir::{Builder, Module, Opcode, Type, Value};
+use crate::ir::{Block, Builder, Function, Module, Opcode, Type, Value};
 use crate::isa::Target;
 use maize_abi::symbols::{POINT, POINTS_SECTION, REQUESTED};
+use std::collections::HashMap;
 
 /// LLVM's number for `preserve_allcc`.
 const PRESERVE_ALL: u32 = 15;
@@ -34,6 +35,13 @@ pub fn insert(module: Module, place: Value) {
     let ty = Type::function(Type::void(module.context()), &[]);
     builder.call(ty, module.declare_function(POINT, ty).value(), &[]).copy_debug_location(place);
     builder.branch(rest);
+}
+
+/// The tests of the points in a function, by the blocks of the points' calls.
+pub fn tests(module: Module, function: Function) -> HashMap<Block, Value> {
+    let tests = module.function(REQUESTED).map(|requested| requested.value().users()).unwrap_or_default();
+    let tests = tests.into_iter().filter(|test| test.block().function() == function);
+    tests.filter_map(|test| Some((*test.block().successors().first()?, test))).collect()
 }
 
 /// Whether a call is a point's.

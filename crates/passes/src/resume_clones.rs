@@ -12,6 +12,7 @@
 
 use crate::error::PassError;
 use crate::ir::{Block, Builder, Function, Module, Opcode, Place, Type, Value, clone_into};
+use crate::points;
 use crate::signature::describe_call;
 use crate::sites::{self, Site};
 use crate::words::{self, WORD};
@@ -52,7 +53,9 @@ pub fn run(module: Module, function: Function, clone: Function, sites: &[Site]) 
     let impossible = clone.append_block("");
     Builder::at_end(impossible).unreachable();
     let switch = builder.switch(number, impossible, sites.len() as u32);
-    let body = CloneBody { module, clone, record, slots, blocks };
+    let tests = points::tests(module, function);
+    let tests = tests.into_iter().map(|(call, test)| (call, (test, copies[&test]))).collect();
+    let body = CloneBody { module, clone, record, slots, blocks, tests };
     let tail_calls = function.instructions().into_iter().filter(|instruction| is_must_tail_call(*instruction));
     // After the numbers of the sites that the function itself has.
     let first = sites.iter().map(|site| (site.number & !record::OWNER_SITE) + 1).max().unwrap_or(0);
@@ -78,6 +81,8 @@ struct CloneBody {
     record: Value,
     slots: HashMap<Value, Value>,
     blocks: HashMap<Block, Block>,
+    /// The tests of migration points, in the function and in its copy, by the blocks of the points' calls.
+    tests: HashMap<Block, (Value, Value)>,
 }
 
 struct Demotion<'a> {
@@ -189,14 +194,16 @@ impl CloneBody {
 
     /// The block that continues the activation from a record of `site`.
     fn resume_at(&self, site: &Site) -> Block {
-        let CloneBody { module, clone, record, slots, blocks } = self;
+        let CloneBody { module, clone, record, slots, blocks, tests } = self;
         let module = *module;
         let pointer = Type::pointer(module.context());
         let target = clone.append_block("");
         let builder = Builder::at_end(target);
+        let mut live = HashMap::new();
         for &(value, offset) in &site.live {
             let loaded = words::load(module, &builder, value.ty(), builder.offset_by(*record, offset as i64));
             builder.store(loaded, slots[&value], record::ALIGN);
+            live.insert(value, loaded);
         }
         let inner = builder.load(pointer, builder.offset_by(*record, record::INNER as i64), 8);
         let continuation = builder.load(pointer, builder.offset_by(inner, record::RESUME as i64), 8);
@@ -227,8 +234,32 @@ impl CloneBody {
         if let Some(&slot) = slots.get(&site.result()) {
             builder.store(result, slot, record::ALIGN);
         }
-        builder.branch(blocks[&site.next]);
+        match tests.get(&site.call.block()) {
+            Some(&test) => self.pass_again(test, &live, target),
+            None => drop(builder.branch(blocks[&site.next])),
+        }
         target
+    }
+
+    /// Goes on before the point, which does nothing the second time: a loop that the point is at the head of is entered there and stays a
+    /// natural one, whose invariants LLVM keeps in registers.
+    fn pass_again(&self, (original, test): (Value, Value), live: &HashMap<Value, Value>, from: Block) {
+        let phis = original.block().phis();
+        let is_at_head = original.block().first_insertion_point() == Some(original);
+        if is_at_head && phis.iter().all(|phi| live.contains_key(phi) || !phi.has_uses()) {
+            let head = test.block();
+            for (phi, copy) in phis.into_iter().zip(head.phis()) {
+                copy.add_incoming(live.get(&phi).copied().unwrap_or(phi.ty().poison()), from);
+            }
+            Builder::at_end(from).branch(head);
+        } else {
+            if let Some(before) = test.previous() {
+                let rest = test.block();
+                let head = rest.split_off_head(before);
+                Builder::at_end(head).branch(rest);
+            }
+            Builder::at_end(from).branch(test.block());
+        }
     }
 
     /// One more copy of a site's landing pad, for the resumption's own call. It joins the other at its end.

@@ -26,7 +26,7 @@ static NEXT: AtomicU64 = AtomicU64::new(NEVER);
 /// Whether events are counted.
 static COUNTS: AtomicU32 = AtomicU32::new(0);
 
-/// The call that comes next has been counted: it is issued again, after a move.
+/// The event that comes next has been counted: after a move, the call is issued again and the point is passed again.
 static COUNTED: AtomicU32 = AtomicU32::new(0);
 
 /// How often a point counts in a round; 0 for always.
@@ -113,6 +113,9 @@ pub fn pass_point(table: &SiteTable, point: &Point) -> Pass {
     if thread_count() > 1 {
         return Pass::On;
     }
+    if COUNTED.swap(0, Ordering::Relaxed) != 0 {
+        return Pass::On;
+    }
     if !take_pass(table.site_of(point)) {
         return Pass::Spent;
     }
@@ -143,9 +146,9 @@ fn count_call() -> bool {
     count_one()
 }
 
-/// The program is about to move; a system call that it does so at will be issued again, and must not count twice.
-pub fn leave(at_call: bool) {
-    COUNTED.store(at_call.into(), Ordering::Relaxed);
+/// The program is about to move; the event that it does so at will come again, and must not count twice.
+pub fn leave() {
+    COUNTED.store(1, Ordering::Relaxed);
 }
 
 fn count_one() -> bool {

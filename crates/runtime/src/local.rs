@@ -3,7 +3,7 @@
 
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 
-/// For how many threads all migration points are overwritten with traps.
+/// For how many threads migration points are overwritten with traps.
 #[unsafe(link_section = ".maize.local")]
 pub static ARMED: AtomicU32 = AtomicU32::new(0);
 

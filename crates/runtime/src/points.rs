@@ -1,29 +1,30 @@
 //! Having a thread stop at its next migration point.
 //!
-//! Points are no code (`maize_abi::site_table::Point`): while somebody wants a thread, all of them are overwritten with traps. The trap's
+//! Points are no code (`maize_abi::site_table::Point`): while somebody wants a thread, they are overwritten with [`traps`]. The trap's
 //! handler takes the traps away and sends the thread to `__maize_point`. While a thread is in a system call nothing is overwritten:
 //! it looks for itself when it enters or leaves one.
 //!
 //! Another thread that runs into a trap meanwhile sleeps until it is gone; that is not long, for the
 //! thread that is wanted reaches a point or a system call without the help of others.
 
+mod traps;
+
 use crate::continuation::unwind::SiteTable;
 use crate::events::{self, Pass};
 use crate::isa;
 use crate::local;
-use crate::process::Thread;
+use crate::process::{Thread, stack_top};
 use crate::signal::calls::without_signals;
 use crate::sync::{Lock, wait_while, wake};
-use crate::syscall::kernel;
-use crate::syscall::numbers::*;
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
-use maize_abi::layout::PAGE_SIZE;
-use maize_abi::site_table::Point;
+use traps::{Traps, remove};
 
 /// Whether a thread is to stop, and what has been done for it. It belongs to the host process, like the traps.
 pub struct Wanted {
     state: AtomicU32,
     in_call: AtomicU32,
+    /// How often it has been called; [`EVERYWHERE`] if it must stop wherever it is.
+    calls: AtomicU32,
 }
 
 impl Default for Wanted {
@@ -38,19 +39,33 @@ const NOTED: u32 = 1;
 /// It is wanted, and one of those for whom there are traps.
 const ARMED: u32 = 2;
 
+/// After so many calls in vain there are traps everywhere.
+const EVERYWHERE: u32 = 8;
+
+/// How many words of the stack are looked at for return addresses.
+const STACK_WORDS: u64 = 2048;
+/// Further below its top a stack does not reach: the address is one of another stack.
+const DEEPEST_STACK: u64 = 1 << 30;
+
 impl Wanted {
     /// A thread that nobody wants, and that is not in a system call.
     pub const fn new() -> Wanted {
-        Wanted { state: AtomicU32::new(NO), in_call: AtomicU32::new(0) }
+        Wanted { state: AtomicU32::new(NO), in_call: AtomicU32::new(0), calls: AtomicU32::new(0) }
     }
 
     /// In a process to which the program has come, or a child: what was done in another is not so here.
     pub fn reset(&self) {
         self.state.store(NO, Ordering::Relaxed);
+        self.calls.store(0, Ordering::Relaxed);
     }
 
     /// Takes note that the calling thread is wanted; it will look when it makes its next system call.
     pub fn note(&self) {
+        self.note_calls(1);
+    }
+
+    fn note_calls(&self, calls: u32) {
+        self.calls.fetch_add(calls, Ordering::Relaxed);
         let _ = self.state.compare_exchange(NO, NOTED, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
@@ -58,9 +73,26 @@ impl Wanted {
 /// Has the calling thread stop at its next point, or at the end of the system call that it is in.
 pub fn want() {
     let wanted = &Thread::current().wanted;
+    wanted.note_calls(EVERYWHERE);
+    if wanted.in_call.load(Ordering::Relaxed) == 0 {
+        arm(wanted, [0; 2], u64::MAX);
+    }
+}
+
+/// As [`want`], but for points of the functions on the stack only: who wants the thread calls again, ever later, until it has stopped.
+///
+/// # Safety
+/// Called by the handler of a signal with the kernel's `ucontext`.
+pub unsafe fn want_near(ucontext: u64) {
+    let wanted = &Thread::current().wanted;
     wanted.note();
     if wanted.in_call.load(Ordering::Relaxed) == 0 {
-        arm(wanted);
+        let page = isa::page();
+        // SAFETY: by the contract above.
+        let register = |offset| unsafe { ((ucontext + offset) as *const u64).read() };
+        // A leaf function's return address may be in a register.
+        let at = [page.ucontext_program_counter, page.ucontext_return_address].map(register);
+        arm(wanted, at, register(page.ucontext_stack_pointer));
     }
 }
 
@@ -78,13 +110,15 @@ pub fn end_call() {
     wanted.in_call.store(0, Ordering::Relaxed);
     compiler_fence(Ordering::SeqCst);
     if wanted.state.load(Ordering::Relaxed) != NO {
-        arm(wanted);
+        let here = 0u64;
+        arm(wanted, [0; 2], &raw const here as u64);
     }
 }
 
 /// The calling thread has stopped, or ends. Returns whether it was wanted.
 pub fn heard() -> bool {
-    let state = &Thread::current().wanted.state;
+    let Wanted { state, calls, .. } = &Thread::current().wanted;
+    calls.store(0, Ordering::Relaxed);
     // A handler in between may only make it `NOTED` or `ARMED`.
     match state.compare_exchange(NOTED, NO, Ordering::Relaxed, Ordering::Relaxed) {
         Ok(_) => true,
@@ -92,7 +126,7 @@ pub fn heard() -> bool {
         Err(_) => {
             without_signals(|| {
                 state.store(NO, Ordering::Relaxed);
-                change(|armed| armed - 1);
+                change(|armed| armed - 1, |_| ());
             });
             true
         }
@@ -104,7 +138,7 @@ pub fn begin_child() {
     Thread::current().wanted.reset();
     let unfinished = TEXT.reopen();
     if local::ARMED.swap(0, Ordering::Relaxed) != 0 || unfinished {
-        overwrite(false);
+        TEXT.lock().clear_unknown();
     }
 }
 
@@ -149,107 +183,53 @@ pub unsafe fn trapped(ucontext: u64) -> bool {
 
 /// Sets traps at all points that stay, or takes them away when no thread needs them.
 pub fn keep_traps(kept: bool) {
-    without_signals(|| change(|armed| if kept { armed + 1 } else { armed - 1 }));
+    without_signals(|| change(|armed| if kept { armed + 1 } else { armed - 1 }, Traps::set_everywhere));
 }
 
 /// Sets again, in a text that has traps, those that [`remove`] has taken away.
 pub fn renew_traps() {
-    without_signals(|| {
-        let _text = TEXT.lock();
-        overwrite(true);
-    });
-}
-
-/// Takes one trap away. The text is writable as long as events are counted.
-fn remove(point: &Point) {
-    let page = isa::page();
-    // SAFETY: by the linker's table there is an instruction of this length.
-    unsafe { write(point, page.nop, page.nop_length) };
-    isa::instructions_changed();
+    without_signals(|| TEXT.lock().set_everywhere());
 }
 
 /// Held by who changes the text.
 #[unsafe(link_section = ".maize.local")]
-static TEXT: Lock<()> = Lock::new(());
+static TEXT: Lock<Traps> = Lock::new(Traps::none());
 
-fn arm(wanted: &Wanted) {
+/// Sets traps around these addresses and the return addresses on the stack, or everywhere if it has come to that.
+fn arm(wanted: &Wanted, around: [u64; 2], stack_pointer: u64) {
     without_signals(|| {
-        if wanted.state.swap(ARMED, Ordering::Relaxed) != ARMED {
-            change(|armed| armed + 1);
-        }
+        let is_new = wanted.state.swap(ARMED, Ordering::Relaxed) != ARMED;
+        let is_near = wanted.calls.load(Ordering::Relaxed) < EVERYWHERE && !events::count();
+        change(
+            |armed| armed + u32::from(is_new),
+            |traps| match is_near {
+                true => traps.set_around(around.into_iter().chain(stack_words(stack_pointer))),
+                false => traps.set_everywhere(),
+            },
+        );
     });
 }
 
-/// Changes for how many threads there are traps, with signals kept out. While there is any trap, or may be, the count is not 0: who
+/// Words of the calling thread's stack from an address on; none if it is not in that stack.
+fn stack_words(from: u64) -> impl Iterator<Item = u64> {
+    let (from, top) = (from & !7, stack_top());
+    let is_here = top.checked_sub(from).is_some_and(|depth| depth < DEEPEST_STACK);
+    let end = if is_here { top.min(from + STACK_WORDS * 8) } else { from };
+    // SAFETY: the stack is mapped from its pointer to its top.
+    (from..end).step_by(8).map(|address| unsafe { (address as *const u64).read_volatile() })
+}
+
+/// Changes for how many threads there are traps, and which, with signals kept out. While there is any trap, or may be, the count is not 0: who
 /// runs into one then waits.
-fn change(count: impl FnOnce(u32) -> u32) {
-    let _text = TEXT.lock();
-    let before = local::ARMED.load(Ordering::Relaxed);
-    let after = count(before);
-    if before == 0 {
-        local::ARMED.store(after, Ordering::Release);
-        overwrite(true);
-    } else if after == 0 {
-        overwrite(false);
+fn change(count: impl FnOnce(u32) -> u32, set: impl FnOnce(&mut Traps)) {
+    let mut traps = TEXT.lock();
+    let after = count(local::ARMED.load(Ordering::Relaxed));
+    if after == 0 {
+        traps.clear();
         local::ARMED.store(0, Ordering::Release);
         wake(&local::ARMED, u32::MAX >> 1);
     } else {
         local::ARMED.store(after, Ordering::Release);
-        if events::count() {
-            // Some may have been taken away.
-            overwrite(true);
-        }
-    }
-}
-
-/// Overwrites all points with traps, or with what they were.
-fn overwrite(with_traps: bool) {
-    let Some(table) = SiteTable::of_this_image() else { return };
-    let page = isa::page();
-    let start = table.text().start & !(PAGE_SIZE - 1);
-    let size = table.text().end.next_multiple_of(PAGE_SIZE) - start;
-    let protect = |protection| {
-        // SAFETY: the text stays executable; its threads find either instruction at each point.
-        unsafe { kernel::call(MPROTECT, [start, size, protection]) }
-    };
-    if protect(PROT_READ | PROT_WRITE | PROT_EXEC) < 0 {
-        return;
-    }
-    let instruction = if with_traps { page.trap } else { page.nop };
-    for point in table.points {
-        // SAFETY: the linker lists addresses of instructions of this length, and the text is writable.
-        unsafe { write(point, instruction, page.nop_length) };
-    }
-    // While events are counted it is written often.
-    if !(with_traps && events::count()) {
-        protect(PROT_READ | PROT_EXEC);
-    }
-    isa::instructions_changed();
-}
-
-/// Writes what is at a point, unless it is there: emulators translate anew what is written.
-///
-/// # Safety
-/// There is an instruction of this length, and the text is writable.
-unsafe fn write(point: &Point, instruction: u64, length: u64) {
-    /// # Safety
-    /// That of a write to the address.
-    unsafe fn replace<T: PartialEq>(address: u32, instruction: T) {
-        let place = u64::from(address) as *mut T;
-        // SAFETY: by the contract above.
-        unsafe {
-            if place.read_volatile() != instruction {
-                place.write_volatile(instruction);
-                isa::instruction_changed(address.into());
-            }
-        }
-    }
-    // SAFETY: by the contract above.
-    unsafe {
-        match length {
-            1 => replace(point.address, instruction as u8),
-            2 => replace(point.address, instruction as u16),
-            _ => replace(point.address, instruction as u32),
-        }
+        set(&mut traps);
     }
 }

@@ -13,6 +13,7 @@ void computed_goto(void);
 void directories(void);
 void function_tables(void);
 void int128(void);
+void intrinsics(void);
 void library(void);
 void nonlocal_jumps(void);
 void recursion(void);

@@ -10,6 +10,7 @@ static const struct {
     {"aggregates", aggregates},     {"atomics", atomics},
     {"computed_goto", computed_goto}, {"directories", directories},
     {"function_tables", function_tables}, {"int128", int128},
+    {"intrinsics", intrinsics},
     {"library", library},           {"nonlocal_jumps", nonlocal_jumps},
     {"recursion", recursion},       {"signals", signals},
     {"sorting", sorting},           {"stack_memory", stack_memory},

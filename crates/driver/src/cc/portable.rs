@@ -61,6 +61,8 @@ pub const ISA_MACROS: &[&str] = &[
 pub struct Headers {
     /// The libc's, unless they are not wanted.
     pub libc: Option<PathBuf>,
+    /// Those of SIMD intrinsics, in place of the ones that clang has for each ISA.
+    pub intrinsics: Option<PathBuf>,
     /// The C++ library's, if there are C++ sources and they want them.
     pub cxx: Option<PathBuf>,
 }
@@ -71,6 +73,7 @@ impl Headers {
         let cxx = invocation.headers_for() == Some(Language::Cxx);
         Headers {
             libc: invocation.headers.then(|| sysroot.include_directory()),
+            intrinsics: invocation.headers.then(|| sysroot.intrinsics_include_directory()),
             cxx: cxx.then(|| sysroot.cxx_include_directory()),
         }
     }
@@ -81,7 +84,7 @@ impl Headers {
         if let Some(directory) = &self.cxx {
             options.extend(["-cxx-isystem".into(), directory.into()]);
         }
-        if let Some(directory) = &self.libc {
+        for directory in self.libc.iter().chain(&self.intrinsics) {
             options.extend(["-Xclang", "-internal-isystem", "-Xclang"].map(OsString::from));
             options.push(directory.into());
         }

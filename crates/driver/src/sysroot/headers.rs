@@ -16,7 +16,7 @@ const ISA_HEADERS: &[&str] = &["generic", "x86_64"];
 const PORTABLE_HEADERS: &[(&str, &str)] = &[("io.h", "generic"), ("fenv.h", "generic"), ("float.h", "arm")];
 
 /// Headers of the language itself that musl leaves to the compiler, taken from clang.
-const COMPILER_HEADERS: &[&str] = &["stdatomic.h", "stdckdint.h", "unwind.h"];
+const COMPILER_HEADERS: &[&str] = &["mm_malloc.h", "stdatomic.h", "stdckdint.h", "unwind.h"];
 
 /// Installs all headers into `include`, from musl's tree and the port layer's (`arch/maize`).
 ///

@@ -25,6 +25,8 @@ pub struct Source {
 /// The package client that fetches a source.
 enum Client {
     /// `apt-get source` of a Debian source package; needs `deb-src` entries.
+    AptSource { package: &'static str },
+    /// `apt-get download` of a Debian package of headers.
     Apt { package: &'static str },
     /// `pip download` of a wheel, of which only what is below `directories` is unpacked.
     Pip { requirement: &'static str, directories: &'static [&'static str] },
@@ -34,7 +36,7 @@ enum Client {
 pub const MUSL: Source = Source {
     file: "musl_1.2.3.orig.tar.gz",
     sha256: "7d5b0b6062521e4627e099e4c9dc8248d32a30285e959b7eecaa780cf8cfd4a4",
-    client: Client::Apt { package: "musl=1.2.3-1" },
+    client: Client::AptSource { package: "musl=1.2.3-1" },
 };
 
 /// The C sources of LLVM's compiler-rt, as packaged for the LiteX hardware projects.
@@ -54,6 +56,13 @@ pub const LIBCXX: Source = Source {
     },
 };
 
+/// SIMDe, headers that have x86's and Arm's SIMD intrinsics as portable C.
+pub const SIMDE: Source = Source {
+    file: "libsimde-dev_0.7.4~rc2-2_all.deb",
+    sha256: "471b66fdc79e0a479c4d11dc85c2b6313df1704b737ea2f7266753335c5d062b",
+    client: Client::Apt { package: "libsimde-dev=0.7.4~rc2-2" },
+};
+
 impl Source {
     /// Unpacks the archive below `destination`, after fetching it if it is not in the cache.
     ///
@@ -63,7 +72,11 @@ impl Source {
         let archive = self.fetch()?;
         let file = File::open(&archive).map_err(SysrootError::read(&archive))?;
         let unpacked = match self.client {
-            Client::Apt { .. } => tar::Archive::new(GzDecoder::new(file)).unpack(destination),
+            Client::AptSource { .. } => tar::Archive::new(GzDecoder::new(file)).unpack(destination),
+            Client::Apt { .. } => {
+                let mut command = Command::new("dpkg-deb");
+                return command::run(command.arg("-x").args([&archive, destination]), "dpkg").map(drop);
+            }
             Client::Pip { directories, .. } => unzip(file, directories, destination),
         };
         unpacked.map_err(SysrootError::write(destination))
@@ -93,10 +106,15 @@ impl Source {
     fn download(&self, directory: &Path) -> Result<(), SysrootError> {
         let scratch = tempfile::tempdir_in(directory).map_err(SysrootError::write(directory))?;
         let (mut command, program, origin) = match self.client {
-            Client::Apt { package } => {
+            Client::AptSource { package } => {
                 let mut command = Command::new("apt-get");
                 command.args(["-qq", "-o", "APT::Sandbox::User=root", "source", "--download-only", package]);
                 (command, "apt-get source", "Debian, with deb-src entries")
+            }
+            Client::Apt { package } => {
+                let mut command = Command::new("apt-get");
+                command.args(["-qq", "-o", "APT::Sandbox::User=root", "download", package]);
+                (command, "apt-get download", "Debian")
             }
             Client::Pip { requirement, .. } => {
                 let mut command = Command::new("python3");

@@ -6,7 +6,7 @@ use gimli::{
     UnwindSection,
 };
 use maize_abi::Isa;
-use maize_abi::site_table::{Handler, shape};
+use maize_abi::site_table::{Function, Handler, Point, shape};
 use object::read::elf::ElfFile64;
 use object::{Object, ObjectSection};
 
@@ -51,6 +51,19 @@ impl<'a> Frames<'a> {
             .unwind_info_for_address(&self.section, &self.bases, unwind, call)
             .map_err(|error| error.to_string())?;
         Ok(encode(row, description.cie().return_address_register())?.words)
+    }
+
+    /// The functions that have points, of which `points` is the sorted list.
+    pub fn functions_with(&self, points: &[Point]) -> Vec<Function> {
+        let functions = self.descriptions.iter().filter_map(|description| {
+            let start = u32::try_from(description.initial_address()).ok()?;
+            Some(Function { start, end: u32::try_from(description.end_address()).ok()? })
+        });
+        let has_points = |function: &Function| {
+            let first = points.partition_point(|point| point.address < function.start);
+            points.get(first).is_some_and(|point| point.address < function.end)
+        };
+        functions.filter(has_points).collect()
     }
 
     /// The functions that take part in exceptions.

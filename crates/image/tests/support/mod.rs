@@ -104,7 +104,9 @@ pub fn descriptor(isa: Isa) -> Vec<u8> {
     let mut bytes = site_table::MAGIC.to_vec();
     bytes.extend(site_table::VERSION.to_le_bytes());
     bytes.extend(isa.number().to_le_bytes());
-    for field in [TEXT, TEXT + FUNCTIONS.len() as u64 * SLOT, sites, SITES, shapes, 0, shapes, 0, shapes, 3, total] {
+    for field in
+        [TEXT, TEXT + FUNCTIONS.len() as u64 * SLOT, sites, SITES, shapes, 0, shapes, 0, shapes, 0, shapes, 3, total]
+    {
         bytes.extend(field.to_le_bytes());
     }
     bytes.resize(total as usize, 0);

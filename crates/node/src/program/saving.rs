@@ -4,9 +4,11 @@
 use super::{Phase, Program, undelivered};
 use crate::error::RunError;
 use crate::host::{self, socket_pair};
+use crate::reminder::Reminder;
 use maize_abi::control::{Kind, Message, NEVER};
 use maize_abi::processes::SignalInformation;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 /// Set in a value of `Kind::Descriptors`: the descriptor is closed on exec.
 pub(crate) const CLOSE_ON_EXEC: u64 = 1 << 32;
@@ -52,7 +54,7 @@ pub(crate) struct Held<'a> {
 
 impl Program {
     /// Asks the process to hand everything over, unless something else is being done with it; whether it has been asked.
-    pub(crate) fn save(&mut self) -> Result<bool, RunError> {
+    pub(crate) fn save(&mut self, now: Duration) -> Result<bool, RunError> {
         if self.saving.is_some() || !self.may_be_asked() || self.request().is_some() {
             return Ok(false);
         }
@@ -61,6 +63,7 @@ impl Program {
         // It may just have ended; its pidfd will tell.
         let _ = self.current.send(&order, Some(theirs.as_fd()));
         self.current.draw_attention();
+        self.reminder = Reminder::new(now);
         self.declined = None;
         let (state, descriptors, signals) = (None, Vec::new(), Vec::new());
         self.saving =
@@ -89,7 +92,10 @@ impl Program {
         };
         let mut descriptors = heard.descriptors.into_iter();
         match heard.message.kind() {
-            Some(Kind::State) => saving.state = descriptors.next().map(|memory| (heard.message, memory)),
+            Some(Kind::State) => {
+                self.reminder = Reminder::default();
+                saving.state = descriptors.next().map(|memory| (heard.message, memory));
+            }
             Some(Kind::Descriptors) if descriptors.len() == 0 => saving.stage = Stage::Waits,
             Some(Kind::Descriptors) => saving.descriptors.extend(heard.message.values.into_iter().zip(descriptors)),
             Some(Kind::Undelivered) => saving.signals.push(undelivered(&heard.message)),

@@ -3,7 +3,7 @@
 use crate::isa::{Context, Registers, register_slot};
 use core::ops::Range;
 use maize_abi::layout::DESCRIPTOR_BASE;
-use maize_abi::site_table::{Descriptor, Handler, MAGIC, Point, Site, VERSION, location, shape};
+use maize_abi::site_table::{Descriptor, Function, Handler, MAGIC, Point, Site, VERSION, location, shape};
 
 /// This ISA's site table.
 #[derive(Clone, Copy)]
@@ -12,6 +12,7 @@ pub struct SiteTable {
     pub points: &'static [Point],
     descriptor: &'static Descriptor,
     sites: &'static [Site],
+    functions: &'static [Function],
     handlers: &'static [Handler],
     words: &'static [u32],
 }
@@ -35,11 +36,12 @@ impl SiteTable {
                 return None;
             }
             let Descriptor { points, point_count, sites, site_count, words, word_count, .. } = *descriptor;
-            let Descriptor { handlers, handler_count, .. } = *descriptor;
+            let Descriptor { functions, function_count, handlers, handler_count, .. } = *descriptor;
             Some(SiteTable {
                 points: core::slice::from_raw_parts(points as *const Point, point_count as usize),
                 descriptor,
                 sites: core::slice::from_raw_parts(sites as *const Site, site_count as usize),
+                functions: core::slice::from_raw_parts(functions as *const Function, function_count as usize),
                 handlers: core::slice::from_raw_parts(handlers as *const Handler, handler_count as usize),
                 words: core::slice::from_raw_parts(words as *const u32, word_count as usize),
             })
@@ -61,6 +63,20 @@ impl SiteTable {
         let address = u32::try_from(address).ok()?;
         let index = self.points.binary_search_by_key(&address, |point| point.address).ok()?;
         self.points.get(index)
+    }
+
+    /// The points of the function that an address is in.
+    pub fn points_around(&self, address: u64) -> Range<usize> {
+        let Ok(address) = u32::try_from(address) else { return 0..0 };
+        let after = self.functions.partition_point(|function| function.start <= address);
+        // A call may be its function's last instruction.
+        match after.checked_sub(1).and_then(|index| self.functions.get(index)) {
+            Some(function) if address <= function.end => {
+                let first = |limit| self.points.partition_point(|point| point.address < limit);
+                first(function.start)..first(function.end)
+            }
+            _ => 0..0,
+        }
     }
 
     /// What the function does in which the call before a return address is, if an exception passes through it.

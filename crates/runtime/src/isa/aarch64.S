@@ -426,7 +426,7 @@ FUNCTION(__maize_isa_page)
 	.p2align 3
 .Lpage:
 	.quad 2                                  /* maize_abi::Isa */
-	.quad 440, 432                           /* ucontext: program counter, stack pointer */
+	.quad 440, 432, 424                      /* ucontext: program counter, stack pointer, return address */
 	.quad 0xd4200000, 0                      /* brk #0 */
 	.quad 0xd503201f, 4                      /* nop */
 	.quad 64, 32, 2                          /* v0 is DWARF register 64 */

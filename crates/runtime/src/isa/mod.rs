@@ -45,6 +45,8 @@ pub struct Page {
     pub ucontext_program_counter: u64,
     /// Offset of the stack pointer in the kernel's `ucontext`.
     pub ucontext_stack_pointer: u64,
+    /// Offset there of the register with a leaf function's return address; again of the program counter if calls put it on the stack.
+    pub ucontext_return_address: u64,
     /// The instruction that traps.
     pub trap: u64,
     /// How far the program counter is behind a trap when its handler runs.

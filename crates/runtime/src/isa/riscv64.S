@@ -435,7 +435,7 @@ FUNCTION(__maize_isa_page)
 	.p2align 3
 .Lpage:
 	.quad 3                                  /* maize_abi::Isa */
-	.quad 176, 192                           /* ucontext: program counter, stack pointer */
+	.quad 176, 192, 184                      /* ucontext: program counter, stack pointer, return address */
 	.quad 0x9002, 0                          /* c.ebreak */
 	.quad 0x0001, 2                          /* c.nop */
 	.quad 32, 32, 1                          /* f0 is DWARF register 32 */

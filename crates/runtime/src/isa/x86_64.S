@@ -427,7 +427,7 @@ FUNCTION(__maize_isa_page)
 	.p2align 3
 .Lpage:
 	.quad 1                                  /* maize_abi::Isa */
-	.quad 168, 160                           /* ucontext: program counter, stack pointer */
+	.quad 168, 160, 168                      /* ucontext: program counter, stack pointer, return address */
 	.quad 0xcc, 1                            /* int3 */
 	.quad 0x2e, 1                            /* a cs prefix */
 	.quad 17, 16, 2                          /* xmm0 is DWARF register 17 */

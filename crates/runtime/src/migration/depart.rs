@@ -54,12 +54,28 @@ fn try_to_depart(
     let called_at = local::CALLED_AT.swap(0, Ordering::Relaxed);
     let used = usage::host_time();
     let waited = if called_at == 0 { 0 } else { used.saturating_sub(called_at) };
+    let capture_start = time::monotonic();
     let captured = capture_thread(interrupted)?;
-    let capture_time = time::monotonic() - start;
+    let capture_time = time::monotonic() - capture_start;
+    let innermost = super::innermost(interrupted.context);
+    let report = [captured.frames, captured.bytes, capture_time, 0, start, waited, innermost, used];
+    hand_over(&captured, report, control, transfer)
+}
+
+/// Hands over what has been captured, and ends this process; `report` is what the node is told, but for the bytes of memory.
+/// Not inlined: its locals are many, and the capture would have to wait for the page of the stack that is below them.
+#[inline(never)]
+fn hand_over(
+    captured: &Captured,
+    mut report: [u64; 8],
+    control: i64,
+    transfer: i64,
+) -> Result<core::convert::Infallible, &'static str> {
+    let [_, _, _, bytes, start, ..] = &mut report;
     process::depart();
     let waiting = WaitingSignals::note();
     let contents = memory_file::write()?;
-    let sent = send_state(&contents, &captured, start, transfer, &[control, transfer, contents.file]);
+    let sent = send_state(&contents, captured, *start, transfer, &[control, transfer, contents.file]);
     close(contents.file);
     sent?;
     loop {
@@ -76,10 +92,9 @@ fn try_to_depart(
     // The destination goes on when it has those that the program may already have seen waiting.
     waiting.hand_over(transfer);
     close(transfer);
-    let innermost = super::innermost(interrupted.context);
-    let suspended = time::to_host(CLOCK_MONOTONIC, start);
-    let values = [captured.frames, captured.bytes, capture_time, contents.bytes, suspended, waited, innermost, used];
-    channel::send(control, &Message::new(Kind::Departed, values), &[]);
+    *bytes = contents.bytes;
+    *start = time::to_host(CLOCK_MONOTONIC, *start);
+    channel::send(control, &Message::new(Kind::Departed, report), &[]);
     await_release(control);
     waiting.hand_over(control);
     loop {

@@ -67,7 +67,7 @@ pub fn reach(interrupted: &Interrupted<'_>) {
     let received = channel::receive(control, true);
     let next = received.as_ref().map_or(NEVER, |received| received.message.values[0]);
     events::set_next(next);
-    events::leave(matches!(interrupted.stop, Stop::Call(_)));
+    events::leave();
     if let Some(transfer) = received.and_then(|received| received.descriptors().first().copied()) {
         let reason = depart::depart(interrupted, control, transfer.into());
         channel::close(transfer.into());

@@ -57,9 +57,13 @@ unsafe extern "C" fn handle(signal: u64, information: *mut Information, ucontext
         calls::kill_with(signal);
     }
     signals.interrupted().store(1, Ordering::Relaxed);
-    points::want();
-    // SAFETY: the offset is that of this ISA's `ucontext`.
+    // SAFETY: the offsets are those of this ISA's `ucontext`, which is the kernel's.
     unsafe {
+        if is_from_node {
+            points::want_near(ucontext);
+        } else {
+            points::want();
+        }
         let page = isa::page();
         let counter = (ucontext + page.ucontext_program_counter) as *mut u64;
         if (page.window_start..page.window_end).contains(&counter.read()) {

@@ -1,0 +1,161 @@
+//! The programs on a node, each in the care of its shim. A shim's end shows on a socket to it; a daemon that starts anew connects to the sockets that it finds.
+
+use super::{lock, note};
+use crate::directory::{Directory, make_private};
+use crate::error::{NodeError, Result};
+use crate::link::{self, Order, Question};
+use crate::message::{ProgramState, ProgramStatus};
+use crate::shim::record;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+
+/// So many programs that have ended are remembered, with what they have said.
+const MOST_ENDED: usize = 100;
+/// So many programs run at a time.
+const MOST: usize = 4096;
+
+struct Running {
+    /// Closed by the shim's end.
+    link: UnixStream,
+    /// If this daemon has started it: it has to be waited for.
+    child: Option<Child>,
+}
+
+/// The programs of a node.
+pub(crate) struct Programs {
+    path: PathBuf,
+    running: Mutex<BTreeMap<u32, Running>>,
+}
+
+impl Programs {
+    /// Finds the programs that run already.
+    pub(super) fn find(directory: &Directory) -> Result<Programs> {
+        let path = directory.programs();
+        make_private(&path)?;
+        let mut running = BTreeMap::new();
+        for (program, directory) in directories(&path) {
+            if let Ok(link) = link::ask(&directory, &Question::Watch) {
+                running.insert(program, Running { link, child: None });
+            }
+        }
+        if !running.is_empty() {
+            note(&format!("found {} running", running.len()));
+        }
+        Ok(Programs { path, running: Mutex::new(running) })
+    }
+
+    /// How many run.
+    pub(super) fn running(&self) -> usize {
+        lock(&self.running).len()
+    }
+
+    /// Where programs have their directories.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The directory of a program.
+    pub(super) fn directory(&self, program: u32) -> PathBuf {
+        self.path.join(program.to_string())
+    }
+
+    /// Starts a shim, and leaves the connection to it.
+    pub(super) fn start(&self, order: &Order, socket: &TcpStream) -> Result<()> {
+        if self.running() >= MOST {
+            return Err(NodeError::Invalid(format!("{MOST} programs run here already")));
+        }
+        let (mut link, theirs) = UnixStream::pair().map_err(NodeError::system("making a socket"))?;
+        // This very executable, even if another has taken its place since.
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg0("maize-shim")
+            .arg("shim")
+            .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
+            .stdout(Stdio::null());
+        let child = command.spawn().map_err(NodeError::system("starting a shim"))?;
+        drop(command);
+        let program = child.id();
+        let handed_over =
+            link::hand_over(&mut link, order, socket).map_err(NodeError::system("handing over a connection"));
+        lock(&self.running).insert(program, Running { link, child: Some(child) });
+        handed_over
+    }
+
+    /// Whether a program runs.
+    pub(super) fn is_running(&self, program: u32) -> bool {
+        self.look_after();
+        lock(&self.running).contains_key(&program)
+    }
+
+    /// Forgets those that have ended.
+    pub(super) fn look_after(&self) {
+        let mut running = lock(&self.running);
+        let before = running.len();
+        running.retain(|_, one| {
+            if !has_ended(&one.link) {
+                return true;
+            }
+            // It closes the socket by ending, so this takes no time.
+            one.child.take().is_some_and(|mut child| child.wait().is_err())
+        });
+        if running.len() < before {
+            self.forget_old(&running);
+        }
+    }
+
+    fn forget_old(&self, running: &BTreeMap<u32, Running>) {
+        let mut ended: Vec<(u64, PathBuf)> = directories(&self.path)
+            .filter(|(program, _)| !running.contains_key(program))
+            .map(|(_, directory)| (record::read(&directory).map_or(0, |status| status.started), directory))
+            .collect();
+        ended.sort();
+        let surplus = ended.len().saturating_sub(MOST_ENDED);
+        for (_, directory) in &ended[..surplus] {
+            let _ = fs::remove_dir_all(directory);
+        }
+    }
+
+    /// How each program is.
+    pub(super) fn list(&self) -> Vec<ProgramStatus> {
+        self.look_after();
+        let running = lock(&self.running);
+        let mut list: Vec<ProgramStatus> = directories(&self.path)
+            .filter_map(|(program, directory)| {
+                let mut status = record::read(&directory)?;
+                if status.state == ProgramState::Running && !running.contains_key(&program) {
+                    status.state = ProgramState::Lost;
+                }
+                Some(status)
+            })
+            .collect();
+        list.sort_by_key(|status| (status.started, status.program));
+        list
+    }
+
+    /// Sends a program a signal.
+    pub(super) fn signal(&self, program: u32, signal: u8) -> Result<()> {
+        if !self.is_running(program) {
+            return Err(NodeError::Invalid(format!("no program {program} runs here")));
+        }
+        link::ask(&self.directory(program), &Question::Signal(signal)).map(|_| ())
+    }
+}
+
+fn has_ended(link: &UnixStream) -> bool {
+    let mut sockets = [PollFd::new(link, PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // A shim says nothing here: what can be read is its end.
+    poll(&mut sockets, Some(&now)).is_ok_and(|ready| ready > 0)
+}
+
+fn directories(path: &Path) -> impl Iterator<Item = (u32, PathBuf)> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())))
+}

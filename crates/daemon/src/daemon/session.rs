@@ -1,0 +1,165 @@
+//! What members ask, on a connection that has been authenticated.
+
+use super::{Daemon, listener::refuse, lock};
+use crate::channel::{Authenticated, Opener, Sealer};
+use crate::error::{NodeError, Result};
+use crate::link::Order;
+use crate::message::{LIMIT, Reply, Request, Start, ToProgram, receive, send};
+use crate::shim::log;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// A member that says nothing for so long is gone; heartbeats come each second.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a log that is followed is looked at.
+const FOLLOW: Duration = Duration::from_millis(100);
+/// As podman's.
+const CANNOT_RUN: i32 = 125;
+
+/// Serves a member until it closes, or the connection belongs to a program.
+pub(super) fn serve(daemon: &Arc<Daemon>, connection: Authenticated, name: &str) -> Result<()> {
+    let lost = |source| NodeError::Lost { peer: name.into(), source };
+    let key = connection.peer;
+    connection.socket.set_read_timeout(Some(PATIENCE)).map_err(lost)?;
+    connection.socket.set_write_timeout(Some(PATIENCE)).map_err(lost)?;
+    let (mut sealer, mut opener) = connection.state.resume(connection.socket).map_err(lost)?;
+    while let Some(request) = receive::<Request>(&mut opener, LIMIT).map_err(lost)? {
+        if lock(&daemon.members).trusted(&key).is_none() {
+            let reply = Reply::Refused(format!("{name} has been removed"));
+            return send(&mut sealer, &reply).map_err(lost);
+        }
+        match request {
+            Request::Start(start) => return run(daemon, name, *start, sealer, opener).map_err(lost),
+            Request::Status | Request::Reload | Request::Stop | Request::Join(_) => {
+                let reply = Reply::Refused("that can only be asked on the machine itself".into());
+                send(&mut sealer, &reply).map_err(lost)?;
+            }
+            request => answer(daemon, &request, name, &mut sealer).map_err(lost)?,
+        }
+    }
+    Ok(())
+}
+
+/// Answers what does not need the connection for itself.
+pub(super) fn answer(daemon: &Arc<Daemon>, request: &Request, name: &str, stream: &mut impl Write) -> io::Result<()> {
+    let reply = match request {
+        Request::Heartbeat(heartbeat) => match daemon.learn(&heartbeat.members) {
+            Ok(()) => Reply::Heartbeat(daemon.heartbeat(Some(heartbeat.digest))),
+            Err(error) => Reply::Refused(error.to_string()),
+        },
+        Request::Nodes => Reply::Nodes(daemon.nodes()),
+        Request::Accept(accept) => {
+            super::note(&format!("{} programs from now on, says {name}", if *accept { "takes" } else { "takes no" }));
+            refuse(daemon.accept_programs(*accept))
+        }
+        Request::Programs => Reply::Programs(daemon.programs.list()),
+        Request::Signal { program, signal } => refuse(daemon.programs.signal(*program, *signal)),
+        Request::Logs { program, follow } => return logs(daemon, *program, *follow, stream),
+        _ => Reply::Refused("that cannot be asked here".into()),
+    };
+    send(stream, &reply)
+}
+
+fn logs(daemon: &Daemon, program: u32, follow: bool, stream: &mut impl Write) -> io::Result<()> {
+    let mut reader = match log::Reader::open(&daemon.programs.directory(program)) {
+        Ok(reader) => reader,
+        Err(error) => {
+            let own = &daemon.identity.configuration.name;
+            let message = format!(
+                "no log of a program {program} on {own} ({error}); programs that are started with --detach have one"
+            );
+            return send(stream, &Reply::Refused(message));
+        }
+    };
+    loop {
+        // In this order: what it said last is there when it has ended.
+        let goes_on = follow && daemon.programs.is_running(program);
+        while let Some(record) = reader.next()? {
+            send(stream, &Reply::Log(record))?;
+        }
+        if !goes_on {
+            return send(stream, &Reply::EndOfLog);
+        }
+        thread::sleep(FOLLOW);
+    }
+}
+
+/// Sees to it that the executable is here, and leaves the rest to a shim.
+fn run(daemon: &Arc<Daemon>, name: &str, start: Start, mut sealer: Sealer, mut opener: Opener) -> io::Result<()> {
+    match prepare(daemon, &start, &mut sealer, &mut opener) {
+        Ok(executable) => {
+            send(&mut sealer, &Reply::Ready)?;
+            let socket = opener.socket().try_clone()?;
+            let command = start
+                .arguments
+                .first()
+                .map_or_else(Default::default, |name| name.as_os_str().to_string_lossy().into_owned());
+            let Some((_, connection)) = opener.hand_over(sealer) else {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "more was said than was asked"));
+            };
+            // The shim decides how long to wait for what.
+            socket.set_read_timeout(None)?;
+            socket.set_write_timeout(None)?;
+            let programs = daemon.programs.path().to_owned();
+            let node = daemon.identity.configuration.name.clone();
+            let order = Order { start, executable, programs, node, started_by: name.into(), connection };
+            super::note(&format!("runs {command} for {name}"));
+            daemon.programs.start(&order, &socket).map_err(io::Error::other)?;
+            daemon.look();
+            Ok(())
+        }
+        Err(NodeError::CannotStart { status, message }) => send(&mut sealer, &Reply::CannotStart { status, message }),
+        Err(error) => send(&mut sealer, &Reply::CannotStart { status: CANNOT_RUN, message: error.to_string() }),
+    }
+}
+
+fn prepare(daemon: &Daemon, start: &Start, sealer: &mut Sealer, opener: &mut Opener) -> Result<std::path::PathBuf> {
+    let own = &daemon.identity.configuration.name;
+    let refused = |message| Err(NodeError::CannotStart { status: CANNOT_RUN, message });
+    if daemon.directory.draining().exists() {
+        return refused(format!(
+            "node {own} is draining and takes no programs; choose another, or run: maize node undrain {own}"
+        ));
+    }
+    let offered = || daemon.native.iter().chain(&daemon.emulated);
+    let wanted = start.isa.iter().chain(start.hop.iter().flat_map(|hop| &hop.isas));
+    for isa in wanted {
+        if !offered().any(|offered| offered.name() == isa) {
+            let offered: Vec<&str> = offered().map(|isa| isa.name()).collect();
+            return refused(format!("node {own} does not offer {isa}; it offers {}", offered.join(", ")));
+        }
+    }
+    if start.isa.is_none() && daemon.native.is_empty() {
+        return refused(format!("node {own} does not offer its own ISA; choose one with --isa"));
+    }
+    if let Some(executable) = daemon.store.find(&start.hash) {
+        return Ok(executable);
+    }
+    send(sealer, &Reply::SendExecutable).map_err(NodeError::system("asking for the executable"))?;
+    let mut pieces = Pieces { opener, piece: Vec::new(), taken: 0 };
+    daemon.store.receive(&start.hash, start.size, &mut pieces)
+}
+
+/// The bytes of an executable, out of messages.
+struct Pieces<'a> {
+    opener: &'a mut Opener,
+    piece: Vec<u8>,
+    taken: usize,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.taken == self.piece.len() {
+            match receive(self.opener, LIMIT)? {
+                Some(ToProgram::Input(piece)) => (self.piece, self.taken) = (piece, 0),
+                _ => return Ok(0),
+            }
+        }
+        let length = bytes.len().min(self.piece.len() - self.taken);
+        bytes[..length].copy_from_slice(&self.piece[self.taken..][..length]);
+        self.taken += length;
+        Ok(length)
+    }
+}

@@ -1,0 +1,24 @@
+//! Nodes: machines that know each other by their keys, tell each other how they are, and run programs for one another (docs/nodes.md).
+//!
+//! [`daemon`] is maized, one process a node; it runs no program itself. [`shim`] is the process that does, one for each program, which outlives the daemon.
+//! [`client`] and [`remote`] are what the commands do. They speak by [`message`] over [`channel`].
+
+pub mod channel;
+pub mod client;
+pub mod daemon;
+mod directory;
+mod error;
+mod identity;
+mod link;
+mod members;
+pub mod message;
+pub mod remote;
+pub mod shim;
+mod store;
+mod token;
+
+pub use directory::Directory;
+pub use error::{NodeError, Result};
+pub use identity::{Configuration, Identity, PORT, PublicKey};
+pub use members::{Member, Members};
+pub use token::Token;

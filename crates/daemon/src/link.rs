@@ -1,0 +1,102 @@
+//! Between the daemon and the shims of its programs, on one machine: handing over a connection, and asking a shim that runs.
+
+use crate::channel::Handover;
+use crate::error::{NodeError, Result};
+use crate::message::{LIMIT, Start, receive, send};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+};
+use serde::{Deserialize, Serialize};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::net::TcpStream;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a shim is to do.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Order {
+    /// The program.
+    pub(crate) start: Start,
+    /// In the store.
+    pub(crate) executable: PathBuf,
+    /// Where the program's own directory is made.
+    pub(crate) programs: PathBuf,
+    /// What this node is called.
+    pub(crate) node: String,
+    /// Who wants it.
+    pub(crate) started_by: String,
+    /// The connection to who wants it. Its socket comes along.
+    pub(crate) connection: Handover,
+}
+
+/// What the daemon asks a shim.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Question {
+    /// Close when the program ends.
+    Watch,
+    /// Send the program this signal.
+    Signal(u8),
+}
+
+/// Shims answer at once.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// An order holds a message of another node, and some paths.
+const ORDERS_LIMIT: usize = LIMIT + (64 << 10);
+
+/// Hands a connection over, with what is to be done with it.
+pub(crate) fn hand_over(shim: &mut UnixStream, order: &Order, socket: &TcpStream) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let sockets = [socket.as_fd()];
+    ancillary.push(SendAncillaryMessage::ScmRights(&sockets));
+    rustix::net::sendmsg(&*shim, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::NOSIGNAL)?;
+    send_order(shim, order)
+}
+
+/// Orders are a little longer than what is the limit between machines.
+fn send_order(shim: &mut UnixStream, order: &Order) -> io::Result<()> {
+    use std::io::Write as _;
+    let bytes = postcard::to_stdvec(order).map_err(io::Error::other)?;
+    shim.write_all(&u32::try_from(bytes.len()).map_err(io::Error::other)?.to_le_bytes())?;
+    shim.write_all(&bytes)
+}
+
+/// Takes a connection over.
+pub(crate) fn take_over(daemon: &mut UnixStream) -> io::Result<(Order, TcpStream)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    rustix::net::recvmsg(&*daemon, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let rights = |message| if let RecvAncillaryMessage::ScmRights(rights) = message { Some(rights) } else { None };
+    let socket: Option<OwnedFd> = ancillary.drain().filter_map(rights).flatten().next();
+    let order = receive(daemon, ORDERS_LIMIT)?;
+    match (order, socket) {
+        (Some(order), Some(socket)) => Ok((order, socket.into())),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// The socket of a program's shim.
+pub(crate) fn socket(program: &Path) -> PathBuf {
+    program.join("socket")
+}
+
+/// Asks the shim of the program whose directory this is.
+pub(crate) fn ask(program: &Path, question: &Question) -> Result<UnixStream> {
+    let path = socket(program);
+    let ask = || -> io::Result<UnixStream> {
+        let mut stream = UnixStream::connect(&path)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        send(&mut stream, question)?;
+        match receive::<bool>(&mut stream, 1)? {
+            Some(true) => Ok(stream),
+            Some(false) => Err(io::ErrorKind::InvalidInput.into()),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    };
+    ask().map_err(NodeError::file("ask", &path))
+}

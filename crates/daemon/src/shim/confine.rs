@@ -1,0 +1,62 @@
+//! What a program gets of its node: the working directory, variables and umask of who started it, and no way to more rights than the node's user has. docs/security.md
+//! says what that is worth.
+
+use crate::error::{NodeError, Result};
+use crate::message::Start;
+use rustix::fs::Mode;
+use rustix::thread::{CapabilitySet, set_no_new_privs};
+use std::ffi::OsString;
+
+/// Of no use to programs, and much to who takes over the machine: loading kernel modules, access to its hardware, its clock, its boot, its
+/// security policies and logs. The others are those that root has in containers, or that programs of root may depend on.
+const DROPPED: &[CapabilitySet] = &[
+    CapabilitySet::SYS_MODULE,
+    CapabilitySet::SYS_RAWIO,
+    CapabilitySet::SYS_BOOT,
+    CapabilitySet::SYS_TIME,
+    CapabilitySet::MAC_ADMIN,
+    CapabilitySet::MAC_OVERRIDE,
+    CapabilitySet::AUDIT_CONTROL,
+    CapabilitySet::SYSLOG,
+    CapabilitySet::WAKE_ALARM,
+    CapabilitySet::BPF,
+    CapabilitySet::PERFMON,
+];
+
+/// Takes rights away for good, from this process and all it starts.
+pub(super) fn give_up_rights() -> Result<()> {
+    set_no_new_privs(true).map_err(NodeError::system("giving up new privileges"))?;
+    rustix::thread::clear_ambient_capability_set().map_err(NodeError::system("giving up ambient capabilities"))?;
+    for &capability in DROPPED {
+        // Who is not root has none, and kernels do not have all.
+        let _ = rustix::thread::remove_capability_from_bounding_set(capability);
+    }
+    Ok(())
+}
+
+/// Takes over what belongs to who started the program.
+pub(super) fn take_over(start: &Start, node: &str) -> Result<()> {
+    let directory = start.directory.as_os_str();
+    rustix::process::chdir(directory).map_err(|error| {
+        let directory = directory.to_string_lossy();
+        NodeError::Invalid(format!(
+            "{directory}: {} on node {node}; make it there, or choose another with --directory",
+            std::io::Error::from(error)
+        ))
+    })?;
+    rustix::process::umask(Mode::from_raw_mode(start.umask & 0o777));
+    for (name, _) in std::env::vars_os() {
+        // SAFETY: the shim has one thread yet.
+        unsafe { std::env::remove_var(name) };
+    }
+    for (name, value) in &start.environment {
+        let (name, value): (OsString, OsString) = (name.clone().into(), value.clone().into());
+        let bytes = name.as_encoded_bytes();
+        if bytes.is_empty() || bytes.contains(&b'=') || bytes.contains(&0) || value.as_encoded_bytes().contains(&0) {
+            return Err(NodeError::Invalid(format!("{}: not the name of a variable", name.to_string_lossy())));
+        }
+        // SAFETY: the shim has one thread yet.
+        unsafe { std::env::set_var(name, value) };
+    }
+    Ok(())
+}

@@ -1,0 +1,343 @@
+//! The process that has a program in its care: it runs it, as `maize run` does, relays its standard streams to who started it, or writes them to a log, and says
+//! how it ended. The daemon starts it and hands it the connection; what becomes of the daemon then is nothing to it.
+
+mod confine;
+pub(crate) mod log;
+pub(crate) mod record;
+mod streams;
+
+use crate::channel::{Opener, Sealer};
+use crate::directory::make_private;
+use crate::error::{NodeError, Result};
+use crate::link::{self, Question};
+use crate::message::{
+    Attached, Ending, FromProgram, LIMIT, ProgramState, ProgramStatus, Start, ToProgram, WINDOW, receive, send,
+};
+use maize_abi::Isa;
+use maize_node::{Exit, HopPlan, RunError, RunOptions};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, PipeReader, PipeWriter, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use streams::{Sink, Streams};
+
+/// As podman's, and those of `maize run`.
+const CANNOT_RUN: i32 = 125;
+const NOT_A_PROGRAM: i32 = 126;
+/// As of `maize run`: it has been saved in a snapshot.
+const SAVED: i32 = 85;
+/// How long a program may take to reach a migration point before a record says so.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Takes an order from standard input, and runs the program to its end.
+///
+/// # Errors
+/// If there is no order, or its connection is lost. What is wrong with the program is said there.
+pub fn run() -> Result<()> {
+    let input = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3).map_err(NodeError::system("finding the daemon"))?;
+    let mut daemon = UnixStream::from(input);
+    let (order, socket) = link::take_over(&mut daemon).map_err(NodeError::system("hearing what to run"))?;
+    rustix::process::setsid().map_err(NodeError::system("starting a session"))?;
+    let lost = |source| NodeError::Lost { peer: order.started_by.clone(), source };
+    let (mut sealer, opener) = order.connection.resume(socket).map_err(lost)?;
+    let start = order.start;
+    let place = Place {
+        programs: order.programs,
+        executable: order.executable,
+        node: order.node,
+        started_by: order.started_by.clone(),
+    };
+    match Shim::prepare(&start, &place) {
+        Ok((shim, streams)) => {
+            send(&mut sealer, &FromProgram::Started(shim.status.program)).map_err(lost)?;
+            shim.run(&start, streams, sealer, opener)
+        }
+        Err(error) => {
+            let refused = FromProgram::CannotStart { status: CANNOT_RUN, message: error.to_string() };
+            send(&mut sealer, &refused).map_err(lost)
+        }
+    }
+    // The daemon's end of `daemon` tells it that this process has ended.
+}
+
+struct Place {
+    programs: PathBuf,
+    executable: PathBuf,
+    node: String,
+    started_by: String,
+}
+
+struct Shim {
+    directory: PathBuf,
+    /// The program's file, under its own name.
+    file: PathBuf,
+    status: ProgramStatus,
+    /// Signals for the program, a byte each.
+    signals: PipeReader,
+    to_signals: Arc<PipeWriter>,
+}
+
+impl Shim {
+    /// Does all that may fail before the program runs.
+    fn prepare(start: &Start, place: &Place) -> Result<(Shim, Streams)> {
+        let program = std::process::id();
+        let directory = place.programs.join(program.to_string());
+        // Left by a program of the same number, long ago.
+        let _ = fs::remove_dir_all(&directory);
+        make_private(&directory)?;
+        let prepare = || {
+            let name = start.arguments.first().map(|name| PathBuf::from(OsString::from(name.clone())));
+            let name = name.as_deref().and_then(Path::file_name).unwrap_or("program".as_ref());
+            let bin = directory.join("bin");
+            make_private(&bin)?;
+            let file = bin.join(name);
+            fs::hard_link(&place.executable, &file).map_err(NodeError::file("link", &file))?;
+            confine::give_up_rights()?;
+            confine::take_over(start, &place.node)?;
+            let (signals, to_signals) = io::pipe().map_err(NodeError::system("making a pipe"))?;
+            let command = start.arguments.iter().map(|word| word.as_os_str().to_string_lossy().into_owned()).collect();
+            let status = ProgramStatus {
+                program,
+                command,
+                started_by: place.started_by.clone(),
+                started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+                state: ProgramState::Running,
+            };
+            record::write(&directory, &status)?;
+            let to_signals = Arc::new(to_signals);
+            // The daemon finds this process by its socket from now on.
+            listen(&directory, &to_signals)?;
+            let streams = streams::open(start.attached)?;
+            Ok((Shim { directory: directory.clone(), file, status, signals, to_signals }, streams))
+        };
+        prepare().inspect_err(|_: &NodeError| {
+            let _ = fs::remove_dir_all(&directory);
+        })
+    }
+
+    /// Runs the program.
+    fn run(mut self, start: &Start, streams: Streams, sealer: Sealer, opener: Opener) -> Result<()> {
+        hand_on_signals(&self.to_signals, start.attached);
+        let is_detached = start.attached == Attached::No;
+        let sealer = Arc::new(Mutex::new(sealer));
+        let sink = if is_detached {
+            // Who started it has its number, and needs no more.
+            let _ = opener.socket().shutdown(std::net::Shutdown::Both);
+            let writer = log::Writer::create(&self.directory).map_err(NodeError::file("write", &self.directory))?;
+            Sink::Log(Arc::new(Mutex::new(writer)))
+        } else {
+            self.relay_input(&sealer, opener, streams.input, streams.terminal);
+            Sink::Connection(Arc::clone(&sealer))
+        };
+        let (ended, tell_ended) = io::pipe().map_err(NodeError::system("making a pipe"))?;
+        let ended = Arc::new(ended);
+        let pumps: Vec<thread::JoinHandle<()>> = streams
+            .outputs
+            .into_iter()
+            .map(|(stream, from)| {
+                let (sink, ended) = (sink.clone(), Arc::clone(&ended));
+                thread::spawn(move || streams::pump(stream, from, &sink, &*ended))
+            })
+            .collect();
+        let result = maize_node::run(&self.options(start), &mut |_| {});
+        let message = result.as_ref().err().map(|error| (status_of(error), error.to_string()));
+        if let Some((_, message)) = message.as_ref().filter(|_| is_detached) {
+            // Nobody else will tell.
+            let _ = writeln!(io::stderr(), "maize: error: {message}");
+        }
+        // This process has standard error, too.
+        if let Ok(null) = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty()) {
+            let _ = rustix::stdio::dup2_stderr(&null);
+        }
+        drop(tell_ended);
+        for pump in pumps {
+            let _ = pump.join();
+        }
+        let ending = match result.map(|report| report.exit) {
+            Ok(Exit::Status(status)) => Ending::Status(status),
+            Ok(Exit::Signal(signal)) => Ending::Signal(signal),
+            Ok(Exit::Saved) => Ending::Status(SAVED),
+            Err(error) => Ending::Status(status_of(&error)),
+        };
+        self.status.state = ProgramState::Ended(ending);
+        let kept = if is_detached {
+            let _ = fs::remove_dir_all(self.directory.join("bin"));
+            let _ = fs::remove_file(link::socket(&self.directory));
+            record::write(&self.directory, &self.status)
+        } else {
+            // Who started it hears all there is to say.
+            let last = match message {
+                Some((status, message)) => FromProgram::CannotStart { status, message },
+                None => FromProgram::Ended(ending),
+            };
+            let mut sealer = sealer.lock().unwrap_or_else(PoisonError::into_inner);
+            // If it is gone, it has lost the connection and said so.
+            let _ = send(&mut *sealer, &last);
+            fs::remove_dir_all(&self.directory).map_err(NodeError::file("remove", &self.directory))
+        };
+        // Threads that still wait for something are done with.
+        kept
+    }
+
+    fn options(&mut self, start: &Start) -> RunOptions {
+        let isa = |name: &String| Isa::from_name(name).unwrap_or_else(own_isa);
+        let hop = start.hop.as_ref().map(|hop| HopPlan {
+            isas: hop.isas.iter().map(isa).collect(),
+            every: Duration::from_micros(hop.every_us),
+            seed: hop.seed,
+            limit: hop.limit,
+        });
+        let first = hop.as_ref().and_then(|hop| hop.isas.first().copied());
+        let signals = self.signals.try_clone().ok().map(|pipe| Arc::new(OwnedFd::from(pipe)));
+        RunOptions {
+            program: self.file.clone(),
+            arguments: start.arguments.iter().cloned().map(OsString::from).collect(),
+            isa: start.isa.as_ref().map(isa).or(first).unwrap_or_else(own_isa),
+            hop,
+            movable: false,
+            checkpoint: None,
+            events: None,
+            patience: PATIENCE,
+            kill_destination: Vec::new(),
+            signals,
+        }
+    }
+
+    /// Hears what who started the program has for it. If the connection is lost, the program is told to hang up, as when a terminal is closed.
+    fn relay_input(
+        &self,
+        sealer: &Arc<Mutex<Sealer>>,
+        mut opener: Opener,
+        input: Option<OwnedFd>,
+        terminal: Option<Arc<OwnedFd>>,
+    ) {
+        let (pieces, queue) = channel::<Vec<u8>>();
+        let answers = Arc::clone(sealer);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let fed = Arc::clone(&waiting);
+        thread::spawn(move || feed(&queue, input, &answers, &fed));
+        let signals = Arc::clone(&self.to_signals);
+        opener.watch();
+        thread::spawn(move || {
+            // However it ended, nobody is there any more.
+            let _ = hear(&mut opener, pieces, &waiting, &signals, terminal.as_deref());
+            // Ends what is being written, too.
+            let _ = opener.socket().shutdown(std::net::Shutdown::Both);
+            let _ = (&*signals).write(&[SIGHUP as u8]);
+        });
+    }
+}
+
+fn hear(
+    opener: &mut Opener,
+    pieces: Sender<Vec<u8>>,
+    waiting: &AtomicUsize,
+    signals: &PipeWriter,
+    terminal: Option<&OwnedFd>,
+) -> io::Result<()> {
+    let mut pieces = Some(pieces);
+    while let Some(message) = receive::<ToProgram>(opener, LIMIT)? {
+        match message {
+            ToProgram::Input(bytes) => {
+                let before = waiting.fetch_add(bytes.len(), Ordering::Relaxed);
+                if before + bytes.len() > WINDOW as usize {
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+                if let Some(pieces) = &pieces {
+                    // The program may have closed its input.
+                    let _ = pieces.send(bytes);
+                }
+            }
+            ToProgram::EndOfInput => pieces = None,
+            ToProgram::Signal(signal) => (&*signals).write_all(&[signal])?,
+            ToProgram::Resize(size) => {
+                if let Some(terminal) = terminal {
+                    streams::resize(terminal, size)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes to the program's input what comes, and says how much that was, so that more comes.
+fn feed(queue: &Receiver<Vec<u8>>, input: Option<OwnedFd>, sealer: &Mutex<Sealer>, waiting: &AtomicUsize) {
+    let mut input = input.map(fs::File::from);
+    while let Ok(piece) = queue.recv() {
+        if let Some(file) = &mut input
+            && file.write_all(&piece).is_err()
+        {
+            // It does not read any more.
+            input = None;
+        }
+        waiting.fetch_sub(piece.len(), Ordering::Relaxed);
+        let mut sealer = sealer.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = FromProgram::Taken(u32::try_from(piece.len()).unwrap_or(u32::MAX));
+        if send(&mut *sealer, &taken).is_err() {
+            return;
+        }
+    }
+}
+
+fn status_of(error: &RunError) -> i32 {
+    match error {
+        RunError::Image(_) | RunError::NoSuchIsa { .. } => NOT_A_PROGRAM,
+        _ => CANNOT_RUN,
+    }
+}
+
+/// What this process is told goes to the program. In a terminal the program hears of keys and hang-ups by itself.
+fn hand_on_signals(to_signals: &Arc<PipeWriter>, attached: Attached) {
+    let in_terminal = matches!(attached, Attached::Terminal { .. });
+    for signal in [SIGCHLD, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP, SIGINT, SIGQUIT] {
+        let is_its_own = in_terminal && [SIGHUP, SIGINT, SIGQUIT].contains(&signal);
+        let writer = Arc::clone(to_signals);
+        let hand_on = move || {
+            if !is_its_own {
+                // A signal handler has nobody to tell that it failed.
+                let _ = (&*writer).write(&[signal as u8]);
+            }
+        };
+        // SAFETY: `write` to a pipe is async-signal-safe, and nothing else is done.
+        let _ = unsafe { signal_hook::low_level::register(signal, hand_on) };
+    }
+}
+
+/// Listens for the daemon.
+fn listen(directory: &Path, to_signals: &Arc<PipeWriter>) -> Result<()> {
+    let path = link::socket(directory);
+    let listener = UnixListener::bind(&path).map_err(NodeError::file("listen at", path))?;
+    let to_signals = Arc::clone(to_signals);
+    thread::spawn(move || {
+        // Closed by the end of this process.
+        let mut watchers = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            let mut answer = || -> io::Result<bool> {
+                stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+                let question = receive::<Question>(&mut stream, 64)?;
+                if let Some(Question::Signal(signal)) = question {
+                    (&*to_signals).write_all(&[signal])?;
+                }
+                send(&mut stream, &true)?;
+                Ok(matches!(question, Some(Question::Watch)))
+            };
+            if answer().is_ok_and(|stays| stays) {
+                watchers.push(stream);
+            }
+        }
+    });
+    Ok(())
+}
+
+/// The machine's own ISA.
+fn own_isa() -> Isa {
+    Isa::from_name(std::env::consts::ARCH).unwrap_or(Isa::X86_64)
+}
