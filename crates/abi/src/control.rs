@@ -5,7 +5,7 @@
 //! Descriptors travel as `SCM_RIGHTS`.
 
 /// Version of these messages. Either side refuses any other.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Environment variable that names the control socket's descriptor. The runtime removes it.
 pub const DESCRIPTOR_VARIABLE: &str = "MAIZE_CONTROL_FD";
@@ -16,6 +16,9 @@ pub const ATTENTION_SIGNAL: i32 = 23; // SIGURG
 
 /// As the number of an event: there is none.
 pub const NEVER: u64 = u64::MAX;
+
+/// In `values[1]` of `Kind::Accept`: the program's clocks are set.
+pub const SETS_CLOCKS: u64 = 1;
 
 /// Bytes of text in a message.
 pub const TEXT_SIZE: usize = 184;
@@ -47,7 +50,8 @@ pub enum Kind {
     /// Node to source, with the transfer socket: move the program to the process at its other end; `[the event at which to move
     /// next, or [`NEVER`]]`.
     Move = 3,
-    /// Node to destination, with the transfer socket.
+    /// Node to destination, with the transfer socket: `[crate::processes::SERVED or 0, [`SETS_CLOCKS`] or 0, ns that the program's clocks
+    /// are ahead of this machine's from now on]`.
     Accept = 4,
     /// Node to source, after `Departed`: nothing more is sent to it. It hands back signals that it has got, and exits.
     Release = 5,
@@ -87,6 +91,8 @@ pub enum Kind {
     Commit = 35,
     /// Destination to source: it cannot be done, for the reason in `text`.
     Refused = 36,
+    /// Destination to source before `Restored`: which signals wait. The source answers with `Undelivered` for each, and with this.
+    Signals = 37,
 }
 
 impl Kind {
@@ -114,6 +120,7 @@ impl Kind {
             34 => Kind::Restored,
             35 => Kind::Commit,
             36 => Kind::Refused,
+            37 => Kind::Signals,
             _ => return None,
         })
     }

@@ -93,6 +93,7 @@ impl fmt::Display for Ending {
         match self.0 {
             Exit::Status(status) => write!(formatter, "exit status {status}"),
             Exit::Signal(signal) => write!(formatter, "signal {signal}{}", signal_name(signal)),
+            Exit::Saved => write!(formatter, "saved in a snapshot"),
         }
     }
 }

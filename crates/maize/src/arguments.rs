@@ -11,6 +11,8 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub mod running;
+
 /// Subcommands whose arguments are not read here.
 pub const RAW: &[&str] = &["cc", "c++", "rustc", "cargo", "ar", "ranlib", "nm", "strip"];
 
@@ -60,6 +62,21 @@ pub enum Subcommand {
     /// Run a program, moving it between ISAs if asked to
     #[command(after_help = RUN)]
     Run(Run),
+    /// Show running programs
+    #[command(after_help = running::PS)]
+    Ps(running::Ps),
+    /// Move a running program to another ISA
+    #[command(after_help = running::MIGRATE)]
+    Migrate(running::Migrate),
+    /// Save a running program in a file
+    #[command(after_help = running::CHECKPOINT)]
+    Checkpoint(running::Checkpoint),
+    /// Let a saved program go on
+    #[command(after_help = running::RESTORE)]
+    Restore(running::Restore),
+    /// Tell what happens to a running program, as JSON
+    #[command(after_help = running::EVENTS)]
+    Events(running::Events),
     /// Find out whether a program does the same when it moves, and which move is to blame if not
     #[command(after_help = CHAOS)]
     Chaos(Chaos),
@@ -222,6 +239,12 @@ pub struct Run {
     /// is slow
     #[arg(long, value_name = "N", default_value_t = DEFAULT_PASSES)]
     pub passes: u8,
+    /// Let a program that forks be moved and saved while it runs (maize migrate), even if it starts without moves: Maize keeps its table
+    /// of processes, which takes some 50 us for each fork, wait and kill. With --hop this is always so
+    #[arg(long)]
+    pub movable: bool,
+    #[command(flatten)]
+    pub periodic: running::Periodic,
     /// Write a record of the run to this file, as JSON
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub report: Option<PathBuf>,
@@ -259,14 +282,15 @@ const RUN: &str = "\
 ISAs other than this machine's run under qemu-user. If standard error is a terminal, its last line shows where the \
 program runs and how often it has moved.
 
-Exit status: the program's. If a signal ended the program, the same signal ends maize. 125: Maize could not run the \
-program; 126: the file is not a multi-ISA program, or damaged; 127: there is no such file.
+Exit status: the program's. If a signal ended the program, the same signal ends maize. 85: it was saved and ended (maize checkpoint); \
+125: Maize could not run the program; 126: the file is not a multi-ISA program, or damaged; 127: there is no such file.
 
 Examples:
   maize run ./hello
   maize run --isa riscv64 ./hello
   maize run --hop x86_64,aarch64,riscv64 --every 20ms --report run.json ./compress big.tar
   maize run --hop x86_64,aarch64 --seed 7 -- ./server --port 8080
+  maize run --checkpoint-every 30s --checkpoint job.snapshot ./simulate
   maize run --node b ./compress <big.tar >big.tar.z
   maize run --node b --detach ./server && maize logs --follow b:4711
   maize run --moves 1200:aarch64,1201:x86_64 ./compress big.tar";

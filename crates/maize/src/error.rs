@@ -3,6 +3,7 @@
 use maize_daemon::NodeError;
 use maize_driver::sysroot::SysrootError;
 use maize_image::ImageError;
+use maize_node::ControlError;
 use std::io;
 use std::path::PathBuf;
 
@@ -15,6 +16,9 @@ pub enum CommandError {
     /// The sysroot could not be built.
     #[error(transparent)]
     Sysroot(#[from] SysrootError),
+    /// A running program could not be asked.
+    #[error(transparent)]
+    Control(#[from] ControlError),
     /// A file could not be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {

@@ -10,6 +10,7 @@ mod inspect;
 mod manual;
 mod nodes;
 mod run;
+mod running;
 mod status;
 mod sysroot;
 mod tools;
@@ -52,7 +53,9 @@ fn dispatch(arguments: Vec<OsString>) -> i32 {
     }
     match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => execute(parsed.subcommand),
-        Err(error) => explain(&error, arguments.get(1).is_some_and(|word| word == "run" || word == "chaos")),
+        Err(error) => {
+            explain(&error, arguments.get(1).is_some_and(|word| word == "run" || word == "restore" || word == "chaos"))
+        }
     }
 }
 
@@ -84,6 +87,11 @@ fn execute(subcommand: Subcommand) -> i32 {
     let result = match subcommand {
         Subcommand::Run(options) => return run::execute(options),
         Subcommand::Chaos(options) => return chaos::execute(options),
+        Subcommand::Migrate(options) => return running::migrate(&options),
+        Subcommand::Checkpoint(options) => return running::checkpoint(&options),
+        Subcommand::Restore(options) => return run::restore(&options),
+        Subcommand::Events(options) => return running::events(&options),
+        Subcommand::Ps(options) => running::ps(&options),
         Subcommand::Node(options) => nodes::execute(options.subcommand),
         Subcommand::Nodes(options) => nodes::list(options),
         Subcommand::Logs(options) => nodes::logs(options),

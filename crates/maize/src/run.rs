@@ -1,7 +1,8 @@
 //! `maize run`.
 
 use crate::CANNOT_RUN;
-use crate::arguments::Run;
+use crate::arguments::running::{Changed, Restore};
+use crate::arguments::{self, Run};
 use crate::error::CommandError;
 use crate::status::Status;
 use maize_abi::Isa;
@@ -10,7 +11,9 @@ use maize_daemon::client::Node;
 use maize_daemon::message::{Ending, Hop};
 use maize_daemon::remote::{self, Outcome, RemoteRun};
 use maize_driver::cc::terminal;
-use maize_node::{Draw, Event, EventMoves, EventPlan, Exit, HopPlan, Report, RunError, RunOptions};
+use maize_node::{
+    ChangedFiles, Draw, Event, EventMoves, EventPlan, Exit, HopPlan, Periodic, Report, RunError, RunOptions,
+};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use std::env;
 use std::ffi::OsString;
@@ -20,7 +23,10 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
+/// As HTCondor's for jobs that have saved themselves: the program has been ended, and a snapshot has it.
+const SAVED: i32 = 85;
 /// As podman's: the file is there but cannot be run.
 const NOT_A_PROGRAM: i32 = 126;
 /// As podman's: there is no such file.
@@ -28,9 +34,19 @@ const NO_SUCH_FILE: i32 = 127;
 
 /// Runs a program and returns its exit status. Does not return if a signal ended the program.
 pub fn execute(options: Run) -> i32 {
-    match run(options) {
+    end(run(options))
+}
+
+/// Restores a program and runs it likewise.
+pub fn restore(options: &Restore) -> i32 {
+    end(go_on(options))
+}
+
+fn end(result: Result<Exit, Failure>) -> i32 {
+    match result {
         Ok(Exit::Status(status)) => status,
         Ok(Exit::Signal(signal)) => end_by(signal),
+        Ok(Exit::Saved) => SAVED,
         Err((code, message)) => {
             terminal::error(&message);
             code
@@ -59,6 +75,8 @@ fn run(options: Run) -> Result<Exit, Failure> {
         arguments: options.command,
         isa,
         hop,
+        movable: options.movable,
+        checkpoint: periodic(&options.periodic)?,
         events,
         patience: options.patience,
         kill_destination: options.kill_destination,
@@ -75,6 +93,45 @@ fn run(options: Run) -> Result<Exit, Failure> {
     record(&report, options.report.as_deref().zip(file), options.json)
         .map_err(|error| (CANNOT_RUN, error.to_string()))?;
     Ok(report.exit)
+}
+
+fn go_on(options: &Restore) -> Result<Exit, Failure> {
+    let file = options.report.as_deref().map(create).transpose()?;
+    keep_interrupts_for_the_program();
+    let run = RunOptions {
+        program: PathBuf::new(),
+        arguments: Vec::new(),
+        isa: options.isa.unwrap_or_else(native),
+        hop: None,
+        movable: true,
+        checkpoint: periodic(&options.periodic)?,
+        events: None,
+        patience: Duration::from_secs(2),
+        kill_destination: Vec::new(),
+        signals: signals_to_hand_on(),
+    };
+    let changed = match options.changed_files {
+        Changed::Refuse => ChangedFiles::Refuse,
+        Changed::RollBack => ChangedFiles::RollBack,
+        Changed::Keep => ChangedFiles::Keep,
+    };
+    let result = maize_node::restore(&options.file, &run, changed, &mut |_| {});
+    let report = result.map_err(|error| (exit_code(&error), error.to_string()))?;
+    record(&report, options.report.as_deref().zip(file), false).map_err(|error| (CANNOT_RUN, error.to_string()))?;
+    Ok(report.exit)
+}
+
+fn periodic(options: &arguments::running::Periodic) -> Result<Option<Periodic>, Failure> {
+    let Some((&every, file)) = options.checkpoint_every.as_ref().zip(options.checkpoint.as_ref()) else {
+        return Ok(None);
+    };
+    let absolute = std::path::absolute(file);
+    let file = absolute.map_err(|error| (CANNOT_RUN, CommandError::write(file)(error).to_string()))?;
+    Ok(Some(Periodic { every, file }))
+}
+
+fn native() -> Isa {
+    Isa::from_name(env::consts::ARCH).unwrap_or(Isa::X86_64)
 }
 
 /// Runs the program on another node.
@@ -151,12 +208,11 @@ fn check(program: PathBuf) -> Result<PathBuf, Failure> {
 }
 
 fn start(options: &Run) -> Result<Isa, Failure> {
-    let native = Isa::from_name(env::consts::ARCH).unwrap_or(Isa::X86_64);
     match (options.isa, options.hop.first()) {
         (Some(isa), Some(first)) if isa != *first => {
             Err((CANNOT_RUN, format!("--isa {0} and --hop disagree; name {0} first in --hop", isa.name())))
         }
-        (isa, first) => Ok(isa.or(first.copied()).unwrap_or(native)),
+        (isa, first) => Ok(isa.or(first.copied()).unwrap_or_else(native)),
     }
 }
 
@@ -204,7 +260,7 @@ fn record(report: &Report, file: Option<(&Path, File)>, print: bool) -> Result<(
 
 fn exit_code(error: &RunError) -> i32 {
     match error {
-        RunError::Image(_) | RunError::NoSuchIsa { .. } => NOT_A_PROGRAM,
+        RunError::Image(_) | RunError::NoSuchIsa { .. } | RunError::OtherProgram { .. } => NOT_A_PROGRAM,
         _ => CANNOT_RUN,
     }
 }

@@ -39,6 +39,35 @@ pub enum RunError {
         /// The ISA.
         isa: Isa,
     },
+    /// A snapshot cannot be read.
+    #[error("{}: {source}", path.display())]
+    Snapshot {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: maize_snapshot::SnapshotError,
+    },
+    /// The file of a saved program is another one now.
+    #[error("{}: not the program that was saved, whose SHA-256 is {expected}; put that file back", path.display())]
+    OtherProgram {
+        /// The file.
+        path: PathBuf,
+        /// The digest of the one that was saved.
+        expected: String,
+    },
+    /// Files of a saved program are not there as they were.
+    #[error("the program cannot be restored:\n  {0}")]
+    Files(String),
+    /// A process could not be brought into its host.
+    #[error("process {process} cannot be restored on {}: {reason}", isa.name())]
+    Refused {
+        /// The process.
+        process: u32,
+        /// The ISA.
+        isa: Isa,
+        /// Why.
+        reason: String,
+    },
     /// The kernel refused something the supervisor needs.
     #[error("{what}: {source}")]
     System {

@@ -5,22 +5,26 @@ use crate::kernel::{self, Ended};
 use maize_abi::Isa;
 use maize_abi::control::{ATTENTION_SIGNAL, DESCRIPTOR_VARIABLE, Kind, Message, TEXT_SIZE};
 use maize_abi::processes::SignalInformation;
+use maize_snapshot::Executable;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, SocketFlags, SocketType,
 };
 use rustix::process::{Pid, PidfdFlags, Signal};
-use std::cell::Cell;
+use sha2::{Digest as _, Sha256};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::ffi::OsString;
-use std::io::{IoSlice, IoSliceMut};
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 
 /// How the code for one ISA is started.
 pub(crate) struct Launcher {
@@ -28,27 +32,55 @@ pub(crate) struct Launcher {
     /// The emulator, for foreign ISAs.
     emulator: Option<PathBuf>,
     /// The executable file of this ISA.
-    executable: Executable,
+    executable: Code,
     arguments: Vec<OsString>,
 }
 
 /// The launchers of one program, for every ISA that a process of it may be on.
 pub(crate) struct Launchers {
     pub(crate) program: PathBuf,
-    by_isa: HashMap<Isa, Launcher>,
+    /// The program's file as it was at the start: another one may have taken its name since.
+    file: File,
+    arguments: Vec<OsString>,
+    identity: OnceCell<String>,
+    by_isa: RefCell<HashMap<Isa, Rc<Launcher>>>,
 }
 
 impl Launchers {
-    /// Prepares to start the program in `file` for these ISAs.
+    /// Prepares to start a program for these ISAs; others are prepared when they are asked for.
     pub(crate) fn new(program: &Path, isas: &[Isa], arguments: &[OsString]) -> Result<Launchers, RunError> {
         let image = maize_image::Image::open(program).map_err(|error| RunError::Image(error.to_string()))?;
-        let mut by_isa = HashMap::new();
+        let opened = |source| RunError::System { what: "opening the program's file", source };
+        let file = File::open(program).map_err(opened)?;
+        let by_isa = RefCell::default();
+        let (program, arguments) = (program.to_owned(), arguments.to_owned());
+        let launchers = Launchers { program, file, arguments, identity: OnceCell::new(), by_isa };
         for &isa in isas {
-            if let Entry::Vacant(place) = by_isa.entry(isa) {
-                place.insert(Launcher::new(&image, program, isa, arguments.to_owned())?);
-            }
+            launchers.prepare(&image, isa)?;
         }
-        Ok(Launchers { program: program.to_owned(), by_isa })
+        Ok(launchers)
+    }
+
+    fn prepare(&self, image: &maize_image::Image, isa: Isa) -> Result<Rc<Launcher>, RunError> {
+        if let Some(launcher) = self.by_isa.borrow().get(&isa) {
+            return Ok(Rc::clone(launcher));
+        }
+        let launcher = Rc::new(Launcher::new(image, &self.program, isa, self.arguments.clone())?);
+        self.by_isa.borrow_mut().insert(isa, Rc::clone(&launcher));
+        Ok(launcher)
+    }
+
+    /// The file that is executed, by name and content.
+    pub(crate) fn identity(&self) -> io::Result<Executable> {
+        let sha256 = match self.identity.get() {
+            Some(known) => known.clone(),
+            None => {
+                let found = digest(&self.file)?;
+                self.identity.get_or_init(|| found).clone()
+            }
+        };
+        let path = self.program.canonicalize().unwrap_or_else(|_| self.program.clone());
+        Ok(Executable { path, size: self.file.metadata()?.len(), sha256 })
     }
 
     /// The path of the program's file, as the text of a message: empty if it is too long.
@@ -62,13 +94,18 @@ impl Launchers {
         text
     }
 
-    /// The launcher for one of the ISAs.
-    pub(crate) fn of(&self, isa: Isa) -> Result<&Launcher, RunError> {
-        self.by_isa.get(&isa).ok_or_else(|| RunError::NoSuchIsa { path: self.program.clone(), isa })
+    /// The launcher for an ISA.
+    pub(crate) fn of(&self, isa: Isa) -> Result<Rc<Launcher>, RunError> {
+        if let Some(launcher) = self.by_isa.borrow().get(&isa) {
+            return Ok(Rc::clone(launcher));
+        }
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let image = maize_image::Image::open(path).map_err(|error| RunError::Image(error.to_string()))?;
+        self.prepare(&image, isa)
     }
 }
 
-enum Executable {
+enum Code {
     /// The multi-ISA binary itself, which is an x86-64 executable.
     Path(PathBuf),
     /// A composed executable in memory.
@@ -88,10 +125,10 @@ impl Launcher {
         }
         let emulator = if is_native(isa) { None } else { Some(find_emulator(isa)?) };
         let executable = if isa == Isa::X86_64 {
-            Executable::Path(program.to_owned())
+            Code::Path(program.to_owned())
         } else {
             let bytes = image.standalone(isa).map_err(|error| RunError::Image(error.to_string()))?;
-            Executable::Memory(memory_file(&bytes)?)
+            Code::Memory(memory_file(&bytes)?)
         };
         Ok(Launcher { isa, emulator, executable, arguments })
     }
@@ -99,9 +136,9 @@ impl Launcher {
     /// The emulator, if it needs one, and the executable file.
     pub(crate) fn paths(&self) -> (Option<&Path>, PathBuf) {
         let executable: PathBuf = match &self.executable {
-            Executable::Path(path) => path.clone(),
+            Code::Path(path) => path.clone(),
             // By this process's name for it: the program must not inherit the descriptor.
-            Executable::Memory(file) => format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into(),
+            Code::Memory(file) => format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into(),
         };
         (self.emulator.as_deref(), executable)
     }
@@ -109,7 +146,7 @@ impl Launcher {
     /// How a process of this ISA executes the program itself: emulator, executable file and, for a script, its interpreter with argument, a
     /// line each. `None` if the kernel does by itself.
     pub(crate) fn described(&self, script: Option<&(PathBuf, String)>) -> Option<String> {
-        if matches!(self.executable, Executable::Path(_)) {
+        if matches!(self.executable, Code::Path(_)) {
             return None;
         }
         let (emulator, executable) = self.paths();
@@ -138,6 +175,22 @@ impl Launcher {
     }
 }
 
+/// SHA-256 of a file's content, in hexadecimal digits.
+fn digest(file: &File) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut offset = 0;
+    loop {
+        match file.read_at(&mut buffer, offset)? {
+            0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            length => {
+                hasher.update(&buffer[..length]);
+                offset += length as u64;
+            }
+        }
+    }
+}
+
 /// Whether this machine executes `isa` itself.
 pub(crate) fn is_native(isa: Isa) -> bool {
     Isa::from_name(std::env::consts::ARCH) == Some(isa)
@@ -163,6 +216,9 @@ fn memory_file(bytes: &[u8]) -> Result<OwnedFd, RunError> {
     }
     Ok(file)
 }
+
+/// Descriptors that come with one message at most.
+pub(crate) const MAX_DESCRIPTORS: usize = 8;
 
 /// Real-time signals are numbered from here.
 const FIRST_REAL_TIME: u32 = 32;
@@ -247,21 +303,14 @@ impl Host {
 
     /// The next message, if one is there.
     pub(crate) fn receive(&self) -> Option<Heard> {
-        let mut bytes = [0_u8; size_of::<Message>()];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let mut parts = [IoSliceMut::new(&mut bytes)];
-        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-        let length = rustix::net::recvmsg(&self.control, &mut parts, &mut ancillary, flags).ok()?.bytes;
-        self.hung_up.set(length == 0);
-        let descriptors = ancillary
-            .drain()
-            .filter_map(
-                |message| if let RecvAncillaryMessage::ScmRights(rights) = message { Some(rights) } else { None },
-            )
-            .flatten()
-            .collect();
-        Some(Heard { message: Message::from_bytes(&bytes[..length])?, descriptors })
+        let received = receive(self.control.as_fd(), RecvFlags::DONTWAIT);
+        self.hung_up.set(matches!(received, Err(Silence::End)));
+        received.ok()
+    }
+
+    /// Waits for the next message. `None` if there will be none.
+    pub(crate) fn await_message(&self) -> Option<Message> {
+        receive_from(self.control.as_fd()).map(|heard| heard.message)
     }
 
     /// Sends the process a signal in the name of another.
@@ -299,22 +348,67 @@ impl Host {
     }
 }
 
+/// Why no message has come on a socket.
+enum Silence {
+    /// There is nothing, or nothing that is understood.
+    Nothing,
+    /// The other end is closed.
+    End,
+}
+
+fn receive(socket: BorrowedFd<'_>, flags: RecvFlags) -> Result<Heard, Silence> {
+    let mut bytes = [0_u8; size_of::<Message>()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut parts = [IoSliceMut::new(&mut bytes)];
+    let length = loop {
+        match rustix::net::recvmsg(socket, &mut parts, &mut ancillary, flags | RecvFlags::CMSG_CLOEXEC) {
+            Ok(received) => break received.bytes,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return Err(Silence::Nothing),
+        }
+    };
+    if length == 0 {
+        return Err(Silence::End);
+    }
+    let descriptors = ancillary
+        .drain()
+        .filter_map(|message| if let RecvAncillaryMessage::ScmRights(rights) = message { Some(rights) } else { None })
+        .flatten()
+        .collect();
+    let message = Message::from_bytes(&bytes[..length]).ok_or(Silence::Nothing)?;
+    Ok(Heard { message, descriptors })
+}
+
+/// Waits for the next message on a socket. `None` if there will be none.
+pub(crate) fn receive_from(socket: BorrowedFd<'_>) -> Option<Heard> {
+    receive(socket, RecvFlags::empty()).ok()
+}
+
+/// Sends a message over a socket, with descriptors, [`MAX_DESCRIPTORS`] at most.
+pub(crate) fn send_all(
+    socket: BorrowedFd<'_>,
+    message: &Message,
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(), RunError> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+    }
+    let parts = [IoSlice::new(message.as_bytes())];
+    rustix::net::sendmsg(socket, &parts, &mut ancillary, SendFlags::NOSIGNAL)
+        .map(|_| ())
+        .map_err(RunError::system("sending to a host process"))
+}
+
 /// Sends a message over a socket, with a descriptor.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     message: &Message,
     descriptor: Option<BorrowedFd<'_>>,
 ) -> Result<(), RunError> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
-    if !descriptors.is_empty() {
-        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-    }
-    let parts = [IoSlice::new(message.as_bytes())];
-    rustix::net::sendmsg(socket, &parts, &mut ancillary, SendFlags::NOSIGNAL)
-        .map(|_| ())
-        .map_err(RunError::system("sending to a host process"))
+    send_all(socket, message, descriptor.as_slice())
 }
 
 /// Two connected packet sockets, closed on exec.

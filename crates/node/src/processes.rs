@@ -2,6 +2,7 @@
 //! system call, and says whom to tell what. docs/processes.md has the rules, which are Linux's.
 
 use maize_abi::processes::SignalInformation;
+use maize_snapshot::{Change as Saved, Relation};
 use std::collections::BTreeMap;
 
 /// A process id as programs see it.
@@ -120,6 +121,26 @@ pub(crate) struct Notice {
     pub(crate) signal: Option<SignalInformation>,
 }
 
+impl From<Change> for Saved {
+    fn from(change: Change) -> Saved {
+        match change {
+            Change::Ended { status, times } => Saved::Ended { status, times },
+            Change::Stopped { signal } => Saved::Stopped { signal },
+            Change::Continued => Saved::Continued,
+        }
+    }
+}
+
+impl From<Saved> for Change {
+    fn from(change: Saved) -> Change {
+        match change {
+            Saved::Ended { status, times } => Change::Ended { status, times },
+            Saved::Stopped { signal } => Change::Stopped { signal },
+            Saved::Continued => Change::Continued,
+        }
+    }
+}
+
 /// The table.
 #[derive(Default)]
 pub(crate) struct Table {
@@ -132,6 +153,40 @@ impl Table {
         let children = Children::default();
         let process = Process { parent, group, session, children, change: None, parent_end: 0, executed: false };
         self.processes.insert(id, process);
+    }
+
+    /// The table as a snapshot has it.
+    pub(crate) fn relations(&self) -> Vec<Relation> {
+        let relation = |(&id, process): (&Id, &Process)| Relation {
+            id,
+            parent: process.parent,
+            group: process.group,
+            session: process.session,
+            discards_children: process.children.discarded,
+            stops_silently: process.children.stop_silently,
+            parent_end: process.parent_end,
+            has_executed: process.executed,
+            change: process.change.map(Saved::from),
+        };
+        self.processes.iter().map(relation).collect()
+    }
+
+    /// The table that a snapshot has. The parent of its first process is another one now.
+    pub(crate) fn restored(relations: &[Relation], main: Id, parent: Id) -> Table {
+        let process = |relation: &Relation| {
+            let children = Children { discarded: relation.discards_children, stop_silently: relation.stops_silently };
+            let process = Process {
+                parent: if relation.id == main { parent } else { relation.parent },
+                group: relation.group,
+                session: relation.session,
+                children,
+                change: relation.change.map(Change::from),
+                parent_end: relation.parent_end,
+                executed: relation.has_executed,
+            };
+            (relation.id, process)
+        };
+        Table { processes: relations.iter().map(process).collect() }
     }
 
     /// `fork`.
@@ -147,6 +202,13 @@ impl Table {
             executed: false,
         };
         self.processes.insert(child, process);
+    }
+
+    /// The kernel has known the process so far, and has it in this group and session.
+    pub(crate) fn place(&mut self, id: Id, group: Id, session: Id) {
+        if let Some(process) = self.processes.get_mut(&id) {
+            (process.group, process.session) = (group, session);
+        }
     }
 
     /// `execve` has succeeded: handlers are gone, but what is ignored stays ignored.

@@ -3,17 +3,19 @@
 //! The memory, descriptors and frames go from host to host directly; the node only brings the two together and keeps the record. If a
 //! destination fails, the process runs on at its source.
 
+use crate::control::door::Door;
+use crate::control::protocol::Happened;
 use crate::error::RunError;
 use crate::events::Counted;
 use crate::host::{Host, Launchers, socket_pair};
 use crate::kernel::Ended;
 use crate::plan::Tour;
-use crate::processes::Change;
+use crate::processes::{Change, Id};
 use crate::reminder::Reminder;
 use crate::report::{Activation, Migration, Place, Stay};
 use crate::supervisor::{Event, RunOptions};
 use maize_abi::control::{Kind, Message};
-use maize_abi::processes::SignalInformation;
+use maize_abi::processes::{SERVED, SignalInformation};
 use rustix::process::{Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -23,6 +25,12 @@ const SIGKILL: u32 = 9;
 const SIGCONT: u32 = 18;
 const SIGSTOP: u32 = 19;
 
+mod order;
+mod saving;
+
+pub(crate) use order::Order;
+pub(crate) use saving::{CLOSE_ON_EXEC, Held, OF_REGION, Saving, Stage};
+
 /// What all processes of a run share.
 pub(crate) struct Common<'a> {
     pub(crate) options: &'a RunOptions,
@@ -30,6 +38,27 @@ pub(crate) struct Common<'a> {
     /// How many moves have been asked for.
     pub(crate) asked: usize,
     pub(crate) observe: &'a mut dyn FnMut(Event<'_>),
+    /// The control socket, if there is one.
+    pub(crate) door: Option<Door>,
+}
+
+impl Common<'_> {
+    fn moved(&mut self, process: Id, migration: &Migration) {
+        (self.observe)(Event::Moved(migration));
+        self.tell(|| Happened::Moved { process, migration: migration.clone() });
+    }
+
+    fn stayed(&mut self, process: Id, stay: &Stay) {
+        (self.observe)(Event::Stayed(stay));
+        self.tell(|| Happened::Stayed { process, stay: stay.clone() });
+    }
+
+    /// Tells those who want to know of an event.
+    pub(crate) fn tell(&mut self, event: impl FnOnce() -> Happened) {
+        if let Some(door) = &mut self.door {
+            door.tell(event);
+        }
+    }
 }
 
 /// A destination: started, then ready, then with the move asked for, then with the source gone.
@@ -82,6 +111,8 @@ pub(crate) enum Happening {
     SourceEnded,
     DestinationSpoke,
     DestinationEnded,
+    /// It hands something over, for a snapshot.
+    Saved,
 }
 
 /// Another program that the process is about to execute.
@@ -111,10 +142,17 @@ pub(crate) struct History {
 
 /// One process.
 pub(crate) struct Program {
+    id: Id,
     pub(crate) launchers: Rc<Launchers>,
     pub(crate) current: Host,
     next: Option<Destination>,
     moves: Option<Moves>,
+    /// A move that somebody has asked for.
+    order: Option<Order>,
+    /// It is being saved.
+    saving: Option<Saving>,
+    /// Why it has declined to be.
+    declined: Option<String>,
     /// When the host of the next move is to be started, if there is to be one, and when the move is due, from the start of the run.
     start_at: Option<Duration>,
     deadline: Duration,
@@ -127,6 +165,8 @@ pub(crate) struct Program {
     /// Its end of the control socket of the child that it is about to make.
     pub(crate) forking: Option<OwnedFd>,
     pub(crate) executing: Option<Execution>,
+    /// It is being restored: nothing is to reach its host before it says that it runs there.
+    arriving: bool,
     /// It waits for a change of a child.
     pub(crate) waits: bool,
     /// It has been said to be stopped.
@@ -144,12 +184,16 @@ pub(crate) struct Program {
 const SETTLING: Duration = Duration::from_millis(5);
 
 impl Program {
-    pub(crate) fn new(launchers: Rc<Launchers>, current: Host, moves: Option<Moves>, now: Duration) -> Program {
+    pub(crate) fn new(id: Id, launchers: Rc<Launchers>, current: Host, moves: Option<Moves>, now: Duration) -> Program {
         let mut program = Program {
+            id,
             launchers,
             current,
             next: None,
             moves,
+            order: None,
+            saving: None,
+            declined: None,
             start_at: None,
             deadline: Duration::ZERO,
             reminder: Reminder::default(),
@@ -157,6 +201,7 @@ impl Program {
             held: Vec::new(),
             forking: None,
             executing: None,
+            arriving: false,
             waits: false,
             stopped: false,
             changes: Vec::new(),
@@ -191,6 +236,7 @@ impl Program {
         self.moves = None;
         self.start_at = None;
         self.drop_destination();
+        self.fail_order("it executes a program that is not Maize's");
     }
 
     fn drop_destination(&mut self) {
@@ -211,6 +257,16 @@ impl Program {
         self.request().is_some_and(|request| request.departed.is_some())
     }
 
+    /// Whether signals that are sent to its host are its own, and find its handlers.
+    fn is_reachable(&self) -> bool {
+        !self.is_between() && !self.arriving && self.forking.is_none()
+    }
+
+    /// It is on its way from a snapshot into its host.
+    pub(crate) fn begin_arriving(&mut self) {
+        self.arriving = true;
+    }
+
     /// What to wait for.
     pub(crate) fn watched(&self) -> Vec<(Happening, BorrowedFd<'_>)> {
         let mut watched = Vec::new();
@@ -219,6 +275,9 @@ impl Program {
         }
         if self.request().is_none_or(|request| !request.source_gone) {
             watched.push((Happening::SourceEnded, self.current.pidfd()));
+        }
+        if let Some(transfer) = self.transfer() {
+            watched.push((Happening::Saved, transfer));
         }
         if let Some(next) = &self.next
             && self.request().is_none_or(|request| request.arrived.is_none() && !request.dead)
@@ -234,7 +293,11 @@ impl Program {
     /// When there is something to do even if nothing happens.
     pub(crate) fn due(&self, options: &RunOptions) -> Option<Duration> {
         let due = match &self.next {
+            None if self.is_ordered() && self.executing.is_none() => Some(Duration::ZERO),
             None => self.start_at,
+            Some(Destination { phase: Phase::Ready, .. }) if self.may_be_asked() && self.is_ordered() => {
+                Some(Duration::ZERO)
+            }
             Some(Destination { phase: Phase::Ready, .. }) if self.may_be_asked() && self.is_timed() => {
                 Some(self.deadline)
             }
@@ -247,7 +310,7 @@ impl Program {
     }
 
     fn may_be_asked(&self) -> bool {
-        self.forking.is_none() && self.executing.is_none()
+        self.is_reachable() && self.executing.is_none() && self.saving.is_none()
     }
 
     fn is_timed(&self) -> bool {
@@ -256,6 +319,7 @@ impl Program {
 
     fn is_due(&self, now: Duration) -> bool {
         match &self.moves {
+            _ if self.is_ordered() => true,
             Some(Moves::Timed(_)) => now >= self.deadline,
             Some(Moves::Counted(counted)) => counted.is_reached(),
             None => false,
@@ -264,6 +328,7 @@ impl Program {
 
     /// Does what is due.
     pub(crate) fn act(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
+        self.start_ordered();
         self.start_destination(common)?;
         self.ask_when_due(common)?;
         self.report_overdue(common);
@@ -289,7 +354,7 @@ impl Program {
             return Ok(());
         };
         let launcher = self.launchers.of(isa)?;
-        let host = Host::start(launcher, &Message::new(Kind::Receive, [0; 8]))?;
+        let host = Host::start(&launcher, &Message::new(Kind::Receive, [0; 8]))?;
         self.next = Some(Destination { host, phase: Phase::Starting });
         Ok(())
     }
@@ -308,7 +373,8 @@ impl Program {
             let _ = kill_process(next.host.pid(), Signal::STOP);
         }
         let (theirs, ours) = socket_pair()?;
-        next.host.send(&Message::new(Kind::Accept, [0; 8]), Some(theirs.as_fd()))?;
+        // Whoever has moved is not where the kernel's table has it.
+        next.host.send(&Message::new(Kind::Accept, [SERVED, 0, 0, 0, 0, 0, 0, 0]), Some(theirs.as_fd()))?;
         let mut order = Message::new(Kind::Move, [0; 8]);
         let mut place = None;
         if let Some(Moves::Counted(counted)) = &mut self.moves {
@@ -349,7 +415,7 @@ impl Program {
         let reason =
             format!("no migration point reached within {} ms; still waiting", common.options.patience.as_millis());
         let stay = request.stay(&self.current, host, reason);
-        (common.observe)(Event::Stayed(&stay));
+        common.stayed(self.id, &stay);
         self.history.stays.push(stay);
     }
 
@@ -375,12 +441,21 @@ impl Program {
                 }
                 self.complete(common)?;
             }
+            (Some(Kind::Stayed), _) if self.saving.is_some() => {
+                self.runs_on(message.text());
+            }
             (Some(Kind::Stayed), Some(Destination { host, phase: Phase::Asked(request) })) => {
                 let stay = request.stay(&self.current, host, message.text().to_owned());
-                (common.observe)(Event::Stayed(&stay));
-                self.history.stays.push(stay);
+                if self.note_stay(&stay) {
+                    common.stayed(self.id, &stay);
+                    self.history.stays.push(stay);
+                }
                 self.drop_destination();
                 self.schedule(common.started.elapsed());
+            }
+            (Some(Kind::Arrived), _) => {
+                self.arriving = false;
+                self.deliver_held();
             }
             (Some(Kind::Undelivered), _) => self.returned.push(undelivered(message)),
             _ => {}
@@ -420,9 +495,9 @@ impl Program {
         }
         match self.next.take() {
             Some(Destination { host, .. }) => {
-                let isa = host.isa;
+                let error = RunError::NotReady { isa: host.isa };
                 host.discard();
-                Err(RunError::NotReady { isa })
+                if self.fail_order(&error.to_string()) { Ok(()) } else { Err(error) }
             }
             None => Ok(()),
         }
@@ -501,7 +576,8 @@ impl Program {
                 bytes_moved,
                 place: request.place,
             };
-            (common.observe)(Event::Moved(&migration));
+            common.moved(self.id, &migration);
+            self.note_arrival(&migration);
             self.history.migrations.push(migration);
         }
         if self.waits {
@@ -521,7 +597,7 @@ impl Program {
             if let (true, Some(next)) = (self.request().is_some(), &self.next) {
                 next.host.send_signal(&signal);
             }
-        } else if self.is_between() || self.forking.is_some() {
+        } else if !self.is_reachable() {
             self.held.push(signal);
         } else {
             // It may just have ended; its pidfd will tell.
@@ -531,7 +607,7 @@ impl Program {
 
     /// Delivers what was held back, if that can be.
     pub(crate) fn deliver_held(&mut self) {
-        if !self.is_between() && self.forking.is_none() {
+        if self.is_reachable() {
             let returned = std::mem::take(&mut self.returned);
             for signal in returned.into_iter().chain(std::mem::take(&mut self.held)) {
                 self.deliver(signal);
@@ -571,13 +647,13 @@ impl Program {
     }
 }
 
-fn undelivered(message: &Message) -> SignalInformation {
+pub(crate) fn undelivered(message: &Message) -> SignalInformation {
     let [signal, code, sender, value, ..] = message.values;
     SignalInformation { signal: signal as u32, code: code as i32, sender, value }
 }
 
 /// The clock that the runtime reads (`CLOCK_MONOTONIC`).
-fn monotonic_ns() -> u64 {
+pub(crate) fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let (seconds, nanoseconds) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
     seconds.unwrap_or(0) * 1_000_000_000 + nanoseconds.unwrap_or(0)

@@ -22,6 +22,9 @@ pub struct Report {
     /// Processor time of the program, microseconds, without what its moves took.
     #[serde(default)]
     pub processor_us: f64,
+    /// Of a restored program: time from the start of reading the snapshot until it ran, microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_us: Option<f64>,
     /// Every move, in order.
     pub migrations: Vec<Migration>,
     /// Moves that were asked for and did not happen; the program ran on at its source.
@@ -56,6 +59,8 @@ pub enum Exit {
     Status(i32),
     /// By this signal.
     Signal(i32),
+    /// Not: it was saved in a snapshot.
+    Saved,
 }
 
 /// One move.

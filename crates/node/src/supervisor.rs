@@ -1,10 +1,15 @@
 //! Runs one program on one machine, with all processes that it forks: waits for what they and their hosts say, and has each move when it is
 //! due ([`Program`]). While there is a plan of moves, the node keeps the table of processes, too (docs/processes.md).
 
+use crate::checkpoint::Order;
+use crate::control::door::{Client, Door};
+use crate::control::protocol::{Answer, Happened};
+use crate::describe::Streams;
 use crate::error::RunError;
 use crate::events::{Counted, EventPlan};
 use crate::host::{Host, Launchers, is_native};
 use crate::kernel::Ended;
+use crate::orders::Job;
 use crate::plan::{HopPlan, Tour};
 use crate::processes::{Change, Id, Notice, Table};
 use crate::program::{Common, Happening, History, Moves, Program, micros};
@@ -21,7 +26,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What to run, and how.
 #[derive(Clone, Debug)]
@@ -34,6 +39,10 @@ pub struct RunOptions {
     pub isa: Isa,
     /// Where to move, and when.
     pub hop: Option<HopPlan>,
+    /// Keep the table of processes from the start on, so that a program that forks can be moved or saved while it runs.
+    pub movable: bool,
+    /// Take snapshots of itself.
+    pub checkpoint: Option<Periodic>,
     /// At which counted events to move; instead of `hop`. Processes that are forked are not counted.
     pub events: Option<EventPlan>,
     /// How long a program may take to reach a migration point before the report says so.
@@ -42,6 +51,15 @@ pub struct RunOptions {
     pub kill_destination: Vec<usize>,
     /// Signals to hand on to the program, one byte each, as they come. By `SIGCHLD` it is learned that a process has stopped.
     pub signals: Option<Arc<OwnedFd>>,
+}
+
+/// Snapshots that a run takes of itself.
+#[derive(Clone, Debug)]
+pub struct Periodic {
+    /// Time between them.
+    pub every: Duration,
+    /// The file, with an absolute path, which is replaced when the next one is on disk.
+    pub file: PathBuf,
 }
 
 /// What an observer may want to show while the program runs.
@@ -63,48 +81,48 @@ pub fn run(options: &RunOptions, observe: &mut dyn FnMut(Event<'_>)) -> Result<R
     let isas: Vec<Isa> = std::iter::once(options.isa).chain(hop_isas).chain(event_isas).collect();
     let launchers = Rc::new(Launchers::new(&options.program, &isas, &options.arguments)?);
     // Without moves and emulators the kernel's table does, and is faster.
-    let is_served = options.hop.is_some() || options.events.is_some() || !is_native(options.isa);
+    let asked_for = options.movable || options.checkpoint.is_some();
+    let is_served = asked_for || options.hop.is_some() || options.events.is_some() || !is_native(options.isa);
     if is_served {
-        // Processes whose parents have left their hosts are this one's children.
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .map_err(RunError::system("adopting processes"))?;
+        adopt_processes()?;
     }
     let mut counted = options.events.as_ref().map(|plan| Counted::new(plan, options.isa));
     let [counts, next, passes] = counted.as_mut().map_or([0; 3], Counted::request);
     let served = if is_served { SERVED } else { 0 };
     let mut first = Message::new(Kind::Run, [counts, next, passes, served, 0, 0, 0, 0]);
     first.text = launchers.described();
-    let host = Host::start(launchers.of(options.isa)?, &first)?;
+    let host = Host::start(&*launchers.of(options.isa)?, &first)?;
+    let streams = Streams::note();
     release_standard_streams()?;
     let main = host.pid().as_raw_nonzero().get().unsigned_abs();
-    let mut supervisor = Supervisor {
-        common: Common { options, started: Instant::now(), asked: 0, observe },
-        main,
-        programs: BTreeMap::new(),
-        table: Table::default(),
-        served: Served::new(isas),
-        begun: 0,
-        children: Vec::new(),
-    };
+    let mut supervisor = Supervisor::new(options, observe, main, isas, is_served, streams);
     supervisor.begin(main, launchers, host, counted);
-    let (exit, History { migrations, stays, events, processor_ns }) = supervisor.supervise()?;
-    Ok(Report {
-        version: report::VERSION,
-        program: options.program.clone(),
-        exit,
-        started_on: options.isa.name().to_owned(),
-        elapsed_us: micros(supervisor.common.started.elapsed()),
-        processor_us: processor_ns as f64 / 1000.0,
-        migrations,
-        stays,
-        children: supervisor.children,
-        events,
-    })
+    supervisor.run()
+}
+
+/// Processes whose parents have left their hosts are this one's children.
+pub(crate) fn adopt_processes() -> Result<(), RunError> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .map_err(RunError::system("adopting processes"))
+}
+
+/// The control socket. A run whose events are counted has none: what others ask for would change the count.
+fn open_door(options: &RunOptions) -> Option<Door> {
+    if options.events.is_some() {
+        return None;
+    }
+    match Door::open() {
+        Ok(door) => Some(door),
+        Err(error) => {
+            eprintln!("maize: warning: `maize ps` and the like will not find this program: no control socket: {error}");
+            None
+        }
+    }
 }
 
 /// The program alone holds its input and output, so that whoever is at their other ends sees it
 /// close them. Standard error stays, for the supervisor's own messages.
-fn release_standard_streams() -> Result<(), RunError> {
+pub(crate) fn release_standard_streams() -> Result<(), RunError> {
     let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty())
         .map_err(RunError::system("opening /dev/null"))?;
     rustix::stdio::dup2_stdin(&null).map_err(RunError::system("releasing standard input"))?;
@@ -114,22 +132,88 @@ fn release_standard_streams() -> Result<(), RunError> {
 enum Heard {
     Of(Id, Happening),
     Signal,
+    Connection,
+    Client(Client),
+    /// There is something to do for a client.
+    Job,
 }
 
 pub(crate) struct Supervisor<'a> {
     pub(crate) common: Common<'a>,
+    pub(crate) began: SystemTime,
+    /// The table of processes is this one's, not the kernel's.
+    pub(crate) is_served: bool,
+    /// What it was given as standard streams.
+    pub(crate) streams: Streams,
+    /// The snapshot that the program has been ended for.
+    pub(crate) saved_to: Option<PathBuf>,
+    /// How long it took to restore the program.
+    pub(crate) restored: Option<Duration>,
+    /// When the next snapshot is due that the run itself takes.
+    next_checkpoint: Option<Duration>,
+    /// What is being done for a client.
+    pub(crate) job: Option<Job>,
     /// The process that was started first, whose end is the run's.
-    main: Id,
+    pub(crate) main: Id,
     pub(crate) programs: BTreeMap<Id, Program>,
     pub(crate) table: Table,
     pub(crate) served: Served,
     /// How many processes have begun.
     begun: u64,
     /// In the order in which they began.
-    children: Vec<Child>,
+    pub(crate) children: Vec<Child>,
 }
 
-impl Supervisor<'_> {
+impl<'a> Supervisor<'a> {
+    /// One that has no processes yet.
+    pub(crate) fn new(
+        options: &'a RunOptions,
+        observe: &'a mut dyn FnMut(Event<'_>),
+        main: Id,
+        isas: Vec<Isa>,
+        is_served: bool,
+        streams: Streams,
+    ) -> Supervisor<'a> {
+        Supervisor {
+            common: Common { options, started: Instant::now(), asked: 0, observe, door: open_door(options) },
+            began: SystemTime::now(),
+            is_served,
+            streams,
+            saved_to: None,
+            restored: None,
+            next_checkpoint: options.checkpoint.as_ref().map(|periodic| periodic.every),
+            job: None,
+            main,
+            programs: BTreeMap::new(),
+            table: Table::default(),
+            served: Served::new(isas),
+            begun: 0,
+            children: Vec::new(),
+        }
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn run(mut self) -> Result<Report, RunError> {
+        let (exit, History { migrations, stays, events, processor_ns }) = self.supervise()?;
+        let options = self.common.options;
+        if let Some(file) = &self.saved_to {
+            eprintln!("maize: saved to {0}; `maize restore {0}` goes on", file.display());
+        }
+        Ok(Report {
+            version: report::VERSION,
+            program: options.program.clone(),
+            exit,
+            started_on: options.isa.name().to_owned(),
+            elapsed_us: micros(self.common.started.elapsed()),
+            processor_us: processor_ns as f64 / 1000.0,
+            restored_us: self.restored.map(|time| time.as_secs_f64() * 1e6),
+            migrations,
+            stays,
+            children: self.children,
+            events,
+        })
+    }
+
     fn begin(&mut self, id: Id, launchers: Rc<Launchers>, host: Host, counted: Option<Counted>) {
         let kernel_id = |id: rustix::process::Pid| id.as_raw_nonzero().get().unsigned_abs();
         let session = rustix::process::getsid(None).map_or(id, kernel_id);
@@ -141,6 +225,7 @@ impl Supervisor<'_> {
     pub(crate) fn begin_child(&mut self, parent: Id, id: Id, host: Host) {
         let Some(launchers) = self.programs.get(&parent).map(|program| Rc::clone(&program.launchers)) else { return };
         self.table.fork(parent, id);
+        self.common.tell(|| Happened::Began { process: id, parent });
         self.children.push(Child { id, parent, started_on: host.isa.name().to_owned(), ..Child::default() });
         self.watch(id, launchers, host, None);
     }
@@ -149,7 +234,7 @@ impl Supervisor<'_> {
         let tour = self.common.options.hop.clone().map(|plan| Tour::new(plan, self.begun, host.isa));
         self.begun += 1;
         let moves = counted.map(Moves::Counted).or(tour.map(Moves::Timed));
-        let program = Program::new(launchers, host, moves, self.common.started.elapsed());
+        let program = Program::new(id, launchers, host, moves, self.common.started.elapsed());
         self.programs.insert(id, program);
     }
 
@@ -164,12 +249,16 @@ impl Supervisor<'_> {
                     }
                 }
                 Some(Heard::Of(id, happening)) => self.hear(id, happening)?,
-                None => {}
+                Some(Heard::Connection) => self.let_in(),
+                Some(Heard::Client(client)) => self.hear_client(client),
+                Some(Heard::Job) | None => {}
             }
             for program in self.programs.values_mut() {
                 program.act(&mut self.common)?;
             }
             self.tell_of_stops();
+            self.checkpoint_when_due();
+            self.advance_job();
         }
     }
 
@@ -187,8 +276,24 @@ impl Supervisor<'_> {
             waited.push(Heard::Signal);
             sockets.push(PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN));
         }
+        if let Some(door) = &self.common.door {
+            waited.push(Heard::Connection);
+            sockets.push(PollFd::from_borrowed_fd(door.listener(), PollFlags::IN));
+            for (client, stream) in door.clients() {
+                waited.push(Heard::Client(client));
+                sockets.push(PollFd::from_borrowed_fd(stream, PollFlags::IN));
+            }
+        }
+        if let Some(watched) = self.job.as_ref().and_then(Job::watched) {
+            waited.push(Heard::Job);
+            sockets.push(PollFd::from_borrowed_fd(watched, PollFlags::IN));
+        }
         let now = self.common.started.elapsed();
-        let due = self.programs.values().filter_map(|program| program.due(self.common.options)).min();
+        let due = self.programs.values().filter_map(|program| program.due(self.common.options));
+        let due = match &self.job {
+            Some(job) => due.chain(job.due()).min(),
+            None => due.chain(self.next_checkpoint).min(),
+        };
         let timeout = due.map(|due| due.saturating_sub(now)).map(|timeout| rustix::time::Timespec {
             tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
@@ -199,6 +304,22 @@ impl Supervisor<'_> {
         }
         let first = sockets.iter().position(|socket| !socket.revents().is_empty());
         Ok(first.map(|index| waited.swap_remove(index)))
+    }
+
+    /// Takes a snapshot if the run is to take one now.
+    fn checkpoint_when_due(&mut self) {
+        let now = self.common.started.elapsed();
+        let Some(periodic) = &self.common.options.checkpoint else { return };
+        if self.job.is_some() || self.next_checkpoint.is_none_or(|next| now < next) {
+            return;
+        }
+        self.next_checkpoint = Some(now + periodic.every);
+        let (file, timeout) = (periodic.file.clone(), periodic.every);
+        if let Some(Answer::Error(failure)) =
+            self.begin_checkpoint(Order { client: None, file, leave_running: true, timeout })
+        {
+            eprintln!("maize: warning: {}", failure.message);
+        }
     }
 
     fn hand_on_signal(&mut self) {
@@ -248,6 +369,10 @@ impl Supervisor<'_> {
             },
             Happening::DestinationSpoke => program.hear_destination(&mut self.common),
             Happening::DestinationEnded => program.destination_ended(&mut self.common),
+            Happening::Saved => {
+                program.hear_saved();
+                Ok(())
+            }
             Happening::SourceEnded => Ok(()),
         }
     }
@@ -260,6 +385,7 @@ impl Supervisor<'_> {
         }
         let Some(program) = self.programs.remove(&id) else { return Ok(None) };
         let (Ended { status, times }, history) = program.end()?;
+        self.common.tell(|| Happened::Ended { process: id, status });
         for (child, signal) in self.table.told_of_end(id) {
             if let Some(child) = self.programs.get_mut(&child) {
                 child.deliver(SignalInformation { signal, code: 0, sender: id.into(), value: 0 });
@@ -270,9 +396,17 @@ impl Supervisor<'_> {
         if id == self.main {
             let others = std::mem::take(&mut self.programs);
             for (id, program) in others {
-                self.record(id, program.leave());
+                // Those that were saved have been killed, too, and are to leave no trace of their ids.
+                let history = if self.saved_to.is_some() { program.end()?.1 } else { program.leave() };
+                self.record(id, history);
             }
-            let exit = if status & 0x7f == 0 { Exit::Status(status >> 8 & 0xff) } else { Exit::Signal(status & 0x7f) };
+            let exit = if self.saved_to.is_some() {
+                Exit::Saved
+            } else if status & 0x7f == 0 {
+                Exit::Status(status >> 8 & 0xff)
+            } else {
+                Exit::Signal(status & 0x7f)
+            };
             return Ok(Some((exit, history)));
         }
         self.record(id, history);

@@ -12,7 +12,43 @@ mod host {
     use crate::local::VDSO_CLOCK;
     use crate::syscall::kernel;
     use crate::syscall::numbers::*;
-    use core::sync::atomic::Ordering;
+    use core::sync::atomic::{AtomicI64, Ordering};
+
+    /// What the program's clocks that run from the machine's start are ahead of this machine's, ns. A restored program's go on
+    /// from where they were (docs/snapshot.md); otherwise this is 0.
+    static AHEAD: AtomicI64 = AtomicI64::new(0);
+
+    /// Clocks that run from the machine's start: monotonic, raw, coarse, boot time and its alarm's.
+    const fn runs_from_start(clock: u64) -> bool {
+        matches!(clock, CLOCK_MONOTONIC | 4 | 6 | CLOCK_BOOTTIME | 9)
+    }
+
+    /// Sets what they are ahead.
+    pub fn set_ahead(nanoseconds: i64) {
+        AHEAD.store(nanoseconds, Ordering::Relaxed);
+    }
+
+    /// A time of the program's clock as this machine's has it, ns.
+    pub fn to_host(clock: u64, nanoseconds: u64) -> u64 {
+        if runs_from_start(clock) {
+            nanoseconds.saturating_add_signed(AHEAD.load(Ordering::Relaxed).saturating_neg())
+        } else {
+            nanoseconds
+        }
+    }
+
+    /// A time at an address, as an argument of a call, as this machine's clock has it; none if it need not be another.
+    ///
+    /// # Safety
+    /// The address is that of a `Timespec`.
+    pub unsafe fn argument_to_host(clock: u64, address: u64) -> Option<Timespec> {
+        if !runs_from_start(clock) || AHEAD.load(Ordering::Relaxed) == 0 || address == 0 {
+            return None;
+        }
+        // SAFETY: by the contract above. What is no time the kernel refuses.
+        let time = unsafe { (address as *const Timespec).read() }.nanoseconds(NANOSECONDS)?;
+        Some(Timespec::from_nanoseconds(to_host(clock, time)))
+    }
 
     /// `struct timespec`; `struct timeval` has the same layout.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +93,23 @@ mod host {
     /// # Safety
     /// `time` is the address of a `Timespec`, or the call fails as it should.
     pub unsafe fn read_clock(clock: u64, time: u64) -> i64 {
+        // SAFETY: by the contract above.
+        let result = unsafe { read_host_clock(clock, time) };
+        let ahead = AHEAD.load(Ordering::Relaxed);
+        if ahead != 0 && result == 0 && runs_from_start(clock) {
+            // SAFETY: the kernel has written it.
+            let time = unsafe { &mut *(time as *mut Timespec) };
+            let host = time.nanoseconds(NANOSECONDS).unwrap_or(0);
+            *time = Timespec::from_nanoseconds(host.saturating_add_signed(ahead));
+        }
+        result
+    }
+
+    /// A clock of the machine's.
+    ///
+    /// # Safety
+    /// That of [`read_clock`].
+    unsafe fn read_host_clock(clock: u64, time: u64) -> i64 {
         let function = VDSO_CLOCK.load(Ordering::Relaxed);
         if function != 0 {
             // SAFETY: the address is that of the vDSO's function of this signature.

@@ -32,6 +32,8 @@ use streams::{Sink, Streams};
 /// As podman's, and those of `maize run`.
 const CANNOT_RUN: i32 = 125;
 const NOT_A_PROGRAM: i32 = 126;
+/// As of `maize run`: it has been saved in a snapshot.
+const SAVED: i32 = 85;
 /// How long a program may take to reach a migration point before a record says so.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -162,6 +164,7 @@ impl Shim {
         let ending = match result.map(|report| report.exit) {
             Ok(Exit::Status(status)) => Ending::Status(status),
             Ok(Exit::Signal(signal)) => Ending::Signal(signal),
+            Ok(Exit::Saved) => Ending::Status(SAVED),
             Err(error) => Ending::Status(status_of(&error)),
         };
         self.status.state = ProgramState::Ended(ending);
@@ -199,6 +202,8 @@ impl Shim {
             arguments: start.arguments.iter().cloned().map(OsString::from).collect(),
             isa: start.isa.as_ref().map(isa).or(first).unwrap_or_else(own_isa),
             hop,
+            movable: false,
+            checkpoint: None,
             events: None,
             patience: PATIENCE,
             kill_destination: Vec::new(),

@@ -12,8 +12,9 @@ use crate::syscall::kernel;
 use crate::syscall::numbers::*;
 use crate::{local, memory, process, time};
 use core::sync::atomic::{AtomicU64, Ordering};
-use maize_abi::control::{Kind, Message};
+use maize_abi::control::{Kind, Message, SETS_CLOCKS};
 use maize_abi::layout::PAGE_SIZE;
+use maize_abi::processes::SERVED;
 
 /// When the first frame's resumption began, ns; 0 when that has been reported.
 #[unsafe(link_section = ".maize.local")]
@@ -33,16 +34,15 @@ pub fn receive() -> ! {
     let control = local::CONTROL.load(Ordering::Relaxed);
     map_code();
     channel::send(control, &Message::new(Kind::Ready, [0; 8]), &[]);
-    let accept = channel::receive(control, true);
-    let Some(transfer) = accept
-        .filter(|received| received.message.kind() == Some(Kind::Accept))
-        .and_then(|received| received.descriptors().first().copied())
+    let accept = channel::receive(control, true).filter(|received| received.message.kind() == Some(Kind::Accept));
+    let Some((transfer, accepted)) =
+        accept.and_then(|received| Some((*received.descriptors().first()?, received.message.values)))
     else {
         leave()
     };
     let transfer = out_of_the_way(transfer.into());
     match take_over(control, transfer) {
-        Ok(state) => run(transfer, &state),
+        Ok(state) => run(transfer, &state, accepted),
         Err(reason) => {
             channel::send(transfer, &Message::with_text(Kind::Refused, reason), &[]);
             leave()
@@ -114,7 +114,7 @@ fn take_over(control: i64, transfer: i64) -> Result<State, &'static str> {
     Ok(State { outermost, thread_pointer, suspended })
 }
 
-fn run(transfer: i64, state: &State) -> ! {
+fn run(transfer: i64, state: &State, [served, sets_clocks, ahead, ..]: [u64; 8]) -> ! {
     channel::send(transfer, &Message::new(Kind::Restored, [0; 8]), &[]);
     let commit = channel::receive(transfer, true).map(|received| received.message);
     if commit.and_then(|message| message.kind()) != Some(Kind::Commit) {
@@ -123,7 +123,10 @@ fn run(transfer: i64, state: &State) -> ! {
     SUSPENDED.store(state.suspended, Ordering::Relaxed);
     // SAFETY: the program's memory is in place; its thread pointer is in it, and its records.
     unsafe {
-        process::arrive(state.thread_pointer);
+        if sets_clocks == SETS_CLOCKS {
+            time::set_ahead(ahead as i64);
+        }
+        process::arrive(state.thread_pointer, served == SERVED);
         waiting_signals::take_over(transfer);
         close(transfer);
         RESUMED.store(time::monotonic(), Ordering::Relaxed);

@@ -8,7 +8,7 @@ use crate::continuation::capture::{Captured, NotNow, capture};
 use crate::continuation::resume::write_leaf;
 use crate::continuation::unwind::SiteTable;
 use crate::memory::map::{Kind as RegionKind, Region};
-use crate::process::usage;
+use crate::process::{family, node, usage};
 use crate::signal::calls::without_signals;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
@@ -29,6 +29,9 @@ pub fn depart(interrupted: &Interrupted<'_>, control: i64, transfer: i64) -> &'s
     }
     if record_locks::any_held() {
         return "it holds record locks of fcntl on a file, which only the process itself can hold";
+    }
+    if !node::is_served() && family::has_children() {
+        return "it has children that the kernel keeps for it; start it with `maize run --movable` to move it while it has some";
     }
     // Memory is copied; signals that come meanwhile are handed over afterwards.
     let used = usage::noted();
@@ -75,10 +78,13 @@ fn hand_over(
     let sent = send_state(&contents, captured, *start, transfer, &[control, transfer, contents.file]);
     close(contents.file);
     sent?;
-    match channel::receive(transfer, true).map(|received| received.message.kind()) {
-        Some(Some(Kind::Restored)) => {}
-        Some(Some(Kind::Refused)) => return Err("the new process could not take it over"),
-        _ => return Err("the new process ended before it had taken it over"),
+    loop {
+        match channel::receive(transfer, true).map(|received| received.message.kind()) {
+            Some(Some(Kind::Restored)) => break,
+            Some(Some(Kind::Signals)) => waiting.show(transfer)?,
+            Some(Some(Kind::Refused)) => return Err("the new process could not take it over"),
+            _ => return Err("the new process ended before it had taken it over"),
+        }
     }
     if !channel::send(transfer, &Message::new(Kind::Commit, [0; 8]), &[]) {
         return Err("the new process ended before it had taken it over");
@@ -87,6 +93,7 @@ fn hand_over(
     waiting.hand_over(transfer);
     close(transfer);
     *bytes = contents.bytes;
+    *start = time::to_host(CLOCK_MONOTONIC, *start);
     channel::send(control, &Message::new(Kind::Departed, report), &[]);
     await_release(control);
     waiting.hand_over(control);

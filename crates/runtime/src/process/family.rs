@@ -78,6 +78,14 @@ pub fn detach() {
     }
 }
 
+/// Whether the kernel knows of children, of a process whose table the node does not keep.
+pub fn has_children() -> bool {
+    let mut information = [0u64; 16];
+    let options = WNOHANG | WEXITED | WNOWAIT;
+    // SAFETY: room for a `siginfo_t`.
+    unsafe { kernel::call(WAITID, [P_ALL, 0, information.as_mut_ptr() as u64, options, 0]) != -ECHILD }
+}
+
 /// `wait4` and `waitid`, without waiting. `None` if there is nothing to tell yet, and the call is to wait.
 ///
 /// # Safety

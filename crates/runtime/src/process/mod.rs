@@ -73,14 +73,18 @@ pub fn jump_leaf() -> u64 {
 }
 
 /// Called after a move, in the new process, when memory is in place and before any of the program's code runs: makes the kernel
-/// keep for this process what the old one's kept, except for descriptors and memory.
+/// keep for this process what the old one's kept, except for descriptors and memory. From here on the node keeps the table of processes, if it is `served`.
 ///
 /// # Safety
 /// `thread_pointer` is the main thread's, as `isa::thread_pointer` gave it in the old process.
-pub unsafe fn arrive(thread_pointer: u64) {
+pub unsafe fn arrive(thread_pointer: u64, served: bool) {
     // SAFETY: by the contract above.
     unsafe { isa::set_host_thread_pointer(thread_pointer) };
     next_epoch();
+    if served && !node::is_served() {
+        node::serve();
+        signal::calls::tell_of_children();
+    }
     family::detach();
     signal::calls::install_all();
     events::begin();

@@ -5,7 +5,7 @@ use super::identity;
 use crate::sync::{Guard, Lock};
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
-use crate::time::monotonic;
+use crate::time::{self, monotonic};
 
 /// How many a program can have.
 const COUNT: usize = 64;
@@ -83,7 +83,16 @@ pub unsafe fn call(number: u64, [a1, a2, a3, a4, ..]: [u64; 6]) -> i64 {
     // SAFETY: by the contract above.
     unsafe {
         match number {
-            TIMER_SETTIME => kernel::call(TIMER_SETTIME, [host, a2, a3, a4]),
+            TIMER_SETTIME => {
+                let mut spans = (a3 != 0).then(|| (a3 as *const Spans).read());
+                if let Some(spans) = spans.as_mut().filter(|_| a2 & TIMER_ABSTIME != 0)
+                    && let Some(first) = time::argument_to_host(timer.clock, a3 + 16)
+                {
+                    spans[2..].copy_from_slice(&[first.seconds as u64, first.fraction as u64]);
+                }
+                let spans = spans.as_ref().map_or(0, |spans| spans.as_ptr() as u64);
+                kernel::call(TIMER_SETTIME, [host, a2, spans, a4])
+            }
             TIMER_DELETE => {
                 timers.timers[a1 as u32 as usize] = None;
                 kernel::call(TIMER_DELETE, [host])

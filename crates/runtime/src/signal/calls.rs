@@ -129,7 +129,7 @@ pub unsafe fn sigaction([signal, new, old, size, ..]: [u64; 6]) -> i64 {
             Thread::current().signals.forget(bit(signal));
         }
         if signal == SIGCHLD && node::is_served() {
-            tell_of_children(action);
+            tell_of_children();
         }
     }
     if old != 0 {
@@ -141,8 +141,9 @@ pub unsafe fn sigaction([signal, new, old, size, ..]: [u64; 6]) -> i64 {
     0
 }
 
-/// The node does for children what the kernel would.
-fn tell_of_children(action: Action) {
+/// The node does for children what the kernel would. Tells it what that is, if the program has said.
+pub fn tell_of_children() {
+    let Some(action) = ACTIONS.get(SIGCHLD) else { return };
     let is_discarded = action.handler == IGNORE || action.flags & SA_NOCLDWAIT != 0;
     let mut bits = if is_discarded { CHILDREN_DISCARDED } else { 0 };
     if action.flags & SA_NOCLDSTOP != 0 {

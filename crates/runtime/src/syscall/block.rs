@@ -15,7 +15,7 @@ use crate::signal::calls as signals;
 use crate::signal::delivery::Afterwards;
 use crate::signal::state::Information;
 use crate::signal::{SA_RESTART, UNBLOCKABLE};
-use crate::time::{Timespec, monotonic};
+use crate::time::{self, Timespec, monotonic};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// A call that may wait.
@@ -156,7 +156,7 @@ impl Pending {
         if let Some((index, deadline)) = self.deadline {
             let left = deadline.saturating_sub(monotonic());
             if self.number() == CLOCK_NANOSLEEP {
-                scratch.time = Timespec::from_nanoseconds(deadline);
+                scratch.time = Timespec::from_nanoseconds(time::to_host(CLOCK_MONOTONIC, deadline));
                 [arguments[0], arguments[1]] = [CLOCK_MONOTONIC, TIMER_ABSTIME];
                 arguments[3] = 0;
             } else {
@@ -166,6 +166,13 @@ impl Pending {
                 Unit::Milliseconds => left.div_ceil(1_000_000).min(i32::MAX as u64),
                 _ => &raw const scratch.time as u64,
             };
+        }
+        if let Some((clock, index)) = self.absolute_time() {
+            // SAFETY: by the contract of the call.
+            if let Some(time) = unsafe { time::argument_to_host(clock, arguments[index]) } {
+                scratch.time = time;
+                arguments[index] = &raw const scratch.time as u64;
+            }
         }
         if let (Some(mask), Some(index)) = (mask, self.row.mask) {
             scratch.mask = signals::host_mask(mask);
@@ -179,6 +186,20 @@ impl Pending {
             scratch.events.replace(&mut arguments);
         }
         arguments
+    }
+
+    /// The clock of a time until which the call waits, and the argument that it is.
+    fn absolute_time(&self) -> Option<(u64, usize)> {
+        const WAIT_BITSET: u64 = 9;
+        const FUTEX_CLOCK_REALTIME: u64 = 0x100;
+        let [first, second, ..] = self.arguments;
+        match self.number() {
+            CLOCK_NANOSLEEP if second & TIMER_ABSTIME != 0 => Some((first, 2)),
+            FUTEX if second & FUTEX_COMMAND == WAIT_BITSET && second & FUTEX_CLOCK_REALTIME == 0 => {
+                Some((CLOCK_MONOTONIC, 3))
+            }
+            _ => None,
+        }
     }
 
     fn converts_events(&self) -> bool {

@@ -1,0 +1,159 @@
+//! The command line of what is done with running programs.
+
+use super::{duration, isa};
+use clap::{Args, ValueEnum, ValueHint};
+use maize_abi::Isa;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Args, Debug)]
+pub struct Ps {
+    /// Print everything as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Show it again every second, until interrupted
+    #[arg(long, short)]
+    pub watch: bool,
+}
+
+pub const PS: &str = "\
+Shows what `maize run` has started as this user and is still running. PID is the process of `maize run`, the name by which other \
+commands know the program; signals sent to it are handed on to the program. Programs started by themselves are not shown.
+
+Exit status: 0, or 1 if the directory of control sockets cannot be read.
+
+Examples:
+  maize ps
+  maize ps --watch
+  maize ps --json | jq '.programs[].processes[] | {id, isa}'";
+
+#[derive(Args, Debug)]
+pub struct Migrate {
+    /// The program: the PID that `maize ps` shows, or the id of one of its processes
+    pub pid: u32,
+    /// Where to
+    #[arg(long, value_parser = isa())]
+    pub to: Isa,
+    /// Move one process of the program's alone
+    #[arg(long, value_name = "ID")]
+    pub process: Option<u32>,
+    /// How long to try
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Only say what would be done, and what is in the way
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub const MIGRATE: &str = "\
+Waits until each process has moved, or the time is over. A process moves at its next migration point. One that cannot move runs on where \
+it is, and is asked again until the time is over. Processes that are forked later begin where their parents are. A program \
+with a plan of moves (`maize run --hop`) follows it afterwards.
+
+A program that was started without --hop and has children can move only if it was started with `maize run --movable`.
+
+Exit status: 0 if every process is on that ISA; 1 if one is not, or the program cannot be asked; 3 if there is no such program.
+
+Examples:
+  maize migrate 4711 --to riscv64
+  maize migrate 4711 --to aarch64 --dry-run
+  maize migrate 4711 --to aarch64 --timeout 1min --json | jq '.processes[].migration.pause_us'";
+
+#[derive(Args, Debug)]
+pub struct Events {
+    /// The program: the PID that `maize ps` shows, or the id of one of its processes
+    pub pid: u32,
+}
+
+pub const EVENTS: &str = "\
+Prints a line of JSON for each process that begins, moves, stays although it was to move, or ends, from now on until the program ends.
+
+Exit status: 0 when the program has ended; 1 if it cannot be asked; 3 if there is no such program.
+
+Example:
+  maize events 4711 | jq -r 'select(.event == \"moved\") | .migration.to'";
+
+#[derive(Args, Debug)]
+pub struct Checkpoint {
+    /// The program: the PID that `maize ps` shows, or the id of one of its processes
+    pub pid: u32,
+    /// The file to write; one that is there is replaced when the new one is whole and on disk
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// Let the program run on; otherwise it is ended when the snapshot is on disk
+    #[arg(long)]
+    pub leave_running: bool,
+    /// How long to try
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub const CHECKPOINT: &str = "\
+All processes of the program stop where they can be suspended, and hand over memory, open files and the rest. What cannot be saved, such as a \
+connection to another program, is named, and the program runs on. So it does if the snapshot cannot be written. Otherwise it is ended, and \
+its `maize run` with status 85.
+
+Files are saved by name, and must be as they were when the program is restored. With --leave-running, what files hold that are open for \
+writing is part of the snapshot, because the program changes them. docs/snapshot.md says more.
+
+Exit status: 0 if the snapshot is on disk; 1 if there is none; 3 if there is no such program.
+
+Examples:
+  maize checkpoint 4711 -o job.snapshot && maize restore --isa riscv64 job.snapshot
+  maize checkpoint 4711 -o job.snapshot --leave-running --json | jq .pause_us";
+
+#[derive(Args, Debug)]
+pub struct Restore {
+    /// ISA to run on [default: this machine's]
+    #[arg(long, value_parser = isa())]
+    pub isa: Option<Isa>,
+    /// What to do about files that have changed since: restore nothing; give those back what they held whose content is in the snapshot; or
+    /// go on with them as they are
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Changed::Refuse)]
+    pub changed_files: Changed,
+    /// Write a record of the run to this file, as JSON
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub report: Option<PathBuf>,
+    #[command(flatten)]
+    pub periodic: Periodic,
+    /// The file that `maize checkpoint` has made
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+}
+
+/// What to do about files that have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Changed {
+    Refuse,
+    RollBack,
+    Keep,
+}
+
+/// Snapshots that a run takes of itself.
+#[derive(Args, Debug)]
+pub struct Periodic {
+    /// Take a snapshot so often and run on
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "checkpoint")]
+    pub checkpoint_every: Option<Duration>,
+    /// Where to, with --checkpoint-every; the last whole one is kept
+    #[arg(long, value_name = "FILE", requires = "checkpoint_every", value_hint = ValueHint::FilePath)]
+    pub checkpoint: Option<PathBuf>,
+}
+
+pub const RESTORE: &str = "\
+The program goes on where it was, on whatever ISA, with the process ids that it knows. Standard input, output and error are those of this command; \
+input that was a file, and is one, goes on where the program had got to. Its own file must be where it was, and the same. Clocks \
+that run from the machine's start go on from where they were.
+
+Exit status: the program's. If a signal ended the program, the same signal ends maize. 85: it was saved once more; 125: it could not \
+be restored; 126: its file is not the one that was saved.
+
+Examples:
+  maize restore job.snapshot
+  maize restore --isa aarch64 --changed-files=roll-back job.snapshot < input >> output";

@@ -1,0 +1,221 @@
+//! `maize ps`, `maize migrate`, `maize checkpoint` and `maize events`: what is done with running programs.
+
+use crate::arguments::running::{Checkpoint, Events, Migrate, Ps};
+use crate::error::{CommandError, print};
+use maize_driver::cc::terminal;
+use maize_node::{Action, Answer, CONTROL_VERSION, ControlError, Controlled, Outcome, Saved, Status};
+use serde::Serialize;
+use std::thread::sleep;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// There is no such program.
+const NO_SUCH_PROGRAM: i32 = 3;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Programs {
+    version: u32,
+    programs: Vec<Status>,
+}
+
+#[derive(Serialize)]
+struct Moved {
+    version: u32,
+    processes: Vec<Outcome>,
+}
+
+/// `maize ps`.
+///
+/// # Errors
+/// If the directory of sockets cannot be read, or standard output not be written to.
+pub fn ps(options: &Ps) -> Result<(), CommandError> {
+    loop {
+        let programs: Vec<Status> = maize_node::running()?.into_iter().map(|(_, status)| status).collect();
+        let text = match options.json {
+            true => json(&Programs { version: CONTROL_VERSION, programs })?,
+            false => table(&programs),
+        };
+        if !options.watch {
+            return print(&text);
+        }
+        let clear = if options.json { "" } else { "\x1b[H\x1b[2J" };
+        print(&format!("{clear}{text}"))?;
+        sleep(Duration::from_secs(1));
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<String, CommandError> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// One line for each process; those of one program have its PID.
+fn table(programs: &[Status]) -> String {
+    let mut rows = vec![["PID", "PROCESS", "ISA", "STATE", "MOVES", "CPU", "STARTED", "PROGRAM"].map(String::from)];
+    for program in programs {
+        for process in &program.processes {
+            let state = serde_json::to_value(process.state).ok();
+            let command = if process.id == program.id {
+                program.arguments.join(" ")
+            } else {
+                process.program.rsplit('/').next().unwrap_or_default().to_owned()
+            };
+            rows.push([
+                program.pid.to_string(),
+                process.id.to_string(),
+                process.isa.clone(),
+                state.as_ref().and_then(|state| state.as_str()).unwrap_or_default().to_owned(),
+                process.moves.to_string(),
+                seconds(Duration::from_millis(process.processor_ms)),
+                format!("{} ago", seconds(since(program.started_ms))),
+                command,
+            ]);
+        }
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..7).map(width).collect();
+    let line = |row: &[String; 8]| {
+        let cells = widths.iter().zip(row).map(|(&width, cell)| format!("{cell:width$}  "));
+        cells.chain([row[7].clone(), String::from("\n")]).collect::<String>()
+    };
+    rows.iter().map(line).collect()
+}
+
+fn since(started_ms: u64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(Duration::from_millis(started_ms))
+}
+
+/// As `1.5s`, `2m05s` or `3h20m`.
+fn seconds(time: Duration) -> String {
+    let whole = time.as_secs();
+    match whole {
+        0..60 => format!("{:.1}s", time.as_secs_f64()),
+        60..3600 => format!("{}m{:02}s", whole / 60, whole % 60),
+        _ => format!("{}h{:02}m", whole / 3600, whole / 60 % 60),
+    }
+}
+
+/// The exit status for an error, which is printed.
+pub fn explain(error: &ControlError) -> i32 {
+    terminal::error(error);
+    if matches!(error, ControlError::NoSuchProgram(_)) { NO_SUCH_PROGRAM } else { 1 }
+}
+
+/// `maize migrate`; returns its exit status.
+pub fn migrate(options: &Migrate) -> i32 {
+    let action = Action::Migrate {
+        to: options.to.name().to_owned(),
+        process: options.process,
+        timeout_ms: u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX),
+        dry_run: options.dry_run,
+    };
+    let outcomes = match Controlled::find(options.pid).and_then(|mut program| program.ask(action)) {
+        Ok(Answer::Migrated(outcomes)) => outcomes,
+        Ok(_) => return explain(&ControlError::Ended),
+        Err(error) => return explain(&error),
+    };
+    let status = i32::from(!outcomes.iter().all(Outcome::is_there));
+    let text = match options.json {
+        true => json(&Moved { version: CONTROL_VERSION, processes: outcomes }),
+        false => Ok(outcomes.iter().map(|outcome| described(outcome, options.dry_run)).collect()),
+    };
+    match text.and_then(|text| print(&text)) {
+        Ok(()) => status,
+        Err(error) => {
+            terminal::error(&error);
+            1
+        }
+    }
+}
+
+fn described(outcome: &Outcome, dry_run: bool) -> String {
+    let Outcome { process, on, to, migration, reason } = outcome;
+    match (migration, reason) {
+        (_, Some(reason)) if on.is_empty() => format!("process {process}: {reason}\n"),
+        (_, Some(reason)) => format!("process {process} stays on {on}: {reason}\n"),
+        (Some(migration), None) => {
+            let pause = migration.pause_us / 1000.0;
+            format!("process {process} has moved from {} to {to}, {pause:.2} ms without running\n", migration.from)
+        }
+        (None, None) if on == to => format!("process {process} is on {to}\n"),
+        (None, None) if dry_run => format!("process {process} would move from {on} to {to}\n"),
+        (None, None) => format!("process {process} is on {on}\n"),
+    }
+}
+
+#[derive(Serialize)]
+struct Done {
+    version: u32,
+    #[serde(flatten)]
+    saved: Saved,
+}
+
+/// `maize checkpoint`; returns its exit status.
+pub fn checkpoint(options: &Checkpoint) -> i32 {
+    let file = match std::path::absolute(&options.output) {
+        Ok(file) => file,
+        Err(source) => {
+            terminal::error(&CommandError::Write { path: options.output.clone(), source });
+            return 1;
+        }
+    };
+    let timeout_ms = u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX);
+    let action = Action::Checkpoint { file, leave_running: options.leave_running, timeout_ms };
+    let saved = match Controlled::find(options.pid).and_then(|mut program| program.ask(action)) {
+        Ok(Answer::Saved(saved)) => saved,
+        Ok(_) => return explain(&ControlError::Ended),
+        Err(error) => return explain(&error),
+    };
+    let text = match options.json {
+        true => json(&Done { version: CONTROL_VERSION, saved }),
+        false => {
+            let pause = saved.pause_us / 1000.0;
+            let what = if options.leave_running { "runs on after" } else { "was ended after" };
+            Ok(format!("{}: {} bytes; the program {what} {pause:.2} ms\n", saved.file, saved.bytes))
+        }
+    };
+    match text.and_then(|text| print(&text)) {
+        Ok(()) => 0,
+        Err(error) => {
+            terminal::error(&error);
+            1
+        }
+    }
+}
+
+/// `maize events`; returns its exit status.
+pub fn events(options: &Events) -> i32 {
+    let mut program = match Controlled::find(options.pid) {
+        Ok(program) => program,
+        Err(error) => return explain(&error),
+    };
+    let mut answer = match program.ask(Action::Events) {
+        Err(ControlError::Ended) => return 0,
+        answer => answer.map(Some),
+    };
+    loop {
+        let line = match answer {
+            Ok(Some(Answer::Event(event))) => serde_json::to_string(&event).unwrap_or_default() + "\n",
+            Ok(Some(_)) => String::new(),
+            Ok(None) => return 0,
+            Err(error) => return explain(&error),
+        };
+        if let Err(error) = print(&line) {
+            terminal::error(&error);
+            return 1;
+        }
+        answer = program.receive();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        let shown = |milliseconds| seconds(Duration::from_millis(milliseconds));
+        assert_eq!([shown(40), shown(59_940), shown(125_000)], ["0.0s", "59.9s", "2m05s"]);
+        assert_eq!(shown(12_000_000), "3h20m");
+    }
+}

@@ -1,0 +1,165 @@
+//! Asking running programs.
+
+use super::directory;
+use super::protocol::{Action, Answer, Failure, Line, Question, Status, VERSION};
+use std::fs;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a program may take to say how it is.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a running program could not be asked, or what it said.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// There is no such program.
+    #[error("no running program has the id {0}; `maize ps` lists those that `maize run` has started as this user")]
+    NoSuchProgram(u32),
+    /// Several programs see themselves by this id.
+    #[error("several programs have the process id {0}; name one of them by the PID that `maize ps` shows")]
+    Ambiguous(u32),
+    /// The program's supervisor cannot be talked to.
+    #[error("cannot talk to the program at {}: {source}", path.display())]
+    Connection {
+        /// Its socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It speaks another version, or nonsense.
+    #[error("the program at {} gives an answer that is not understood ({reason}); was it started by another version of maize?", path.display())]
+    Answer {
+        /// Its socket.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// It ended while it was asked.
+    #[error("the program has ended")]
+    Ended,
+    /// It refuses.
+    #[error("{}", .0.message)]
+    Refused(Failure),
+}
+
+/// A running program.
+pub struct Controlled {
+    pid: u32,
+    path: PathBuf,
+    stream: BufReader<UnixStream>,
+}
+
+impl Controlled {
+    /// Connects to the program that a process runs. `None` if it has no socket, or has gone.
+    fn connect(pid: u32) -> Result<Option<Controlled>, ControlError> {
+        let path = directory::socket(pid);
+        let checked = path.parent().map_or(Ok(()), directory::check);
+        match checked.and_then(|()| UnixStream::connect(&path)) {
+            Ok(stream) => Ok(Some(Controlled { pid, path, stream: BufReader::new(stream) })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                // It was killed, and could not take its socket away.
+                let _ = fs::remove_file(&path);
+                Ok(None)
+            }
+            Err(source) => Err(ControlError::Connection { path, source }),
+        }
+    }
+
+    /// Finds a program by the id of the process that runs it, or by an id of its own processes.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn find(pid: u32) -> Result<Controlled, ControlError> {
+        if let Some(controlled) = Controlled::connect(pid)? {
+            return Ok(controlled);
+        }
+        let named = |status: &Status| status.processes.iter().any(|process| process.id == pid || process.host == pid);
+        let mut found = running()?.into_iter().filter(|(_, status)| named(status));
+        match (found.next(), found.next()) {
+            (Some((controlled, _)), None) => Ok(controlled),
+            (Some(_), Some(_)) => Err(ControlError::Ambiguous(pid)),
+            (None, _) => Err(ControlError::NoSuchProgram(pid)),
+        }
+    }
+
+    /// The process that runs the program.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Asks for something.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn ask(&mut self, action: Action) -> Result<Answer, ControlError> {
+        let question = Question { version: VERSION, action };
+        let mut line = serde_json::to_vec(&question)
+            .map_err(|error| ControlError::Connection { path: self.path.clone(), source: error.into() })?;
+        line.push(b'\n');
+        match self.stream.get_mut().write_all(&line) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ControlError::Ended),
+            Err(source) => Err(ControlError::Connection { path: self.path.clone(), source }),
+            Ok(()) => self.receive()?.ok_or(ControlError::Ended),
+        }
+    }
+
+    /// The next answer; `None` when the program has ended.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn receive(&mut self) -> Result<Option<Answer>, ControlError> {
+        let mut line = String::new();
+        match self.stream.read_line(&mut line) {
+            Ok(0) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+            Err(source) => return Err(ControlError::Connection { path: self.path.clone(), source }),
+            Ok(_) => {}
+        }
+        let wrong = |reason: String| ControlError::Answer { path: self.path.clone(), reason };
+        match serde_json::from_str(&line) {
+            Ok(Line { version: VERSION, answer: Answer::Error(failure) }) => Err(ControlError::Refused(failure)),
+            Ok(Line { version: VERSION, answer }) => Ok(Some(answer)),
+            Ok(Line { version, .. }) => Err(wrong(format!("version {version}"))),
+            Err(error) => Err(wrong(error.to_string())),
+        }
+    }
+
+    /// How the program is.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn status(&mut self) -> Result<Status, ControlError> {
+        self.set_patience(Some(PATIENCE))?;
+        let answer = self.ask(Action::Status)?;
+        self.set_patience(None)?;
+        match answer {
+            Answer::Status(status) => Ok(status),
+            _ => Err(ControlError::Answer { path: self.path.clone(), reason: String::from("no status") }),
+        }
+    }
+
+    fn set_patience(&self, patience: Option<Duration>) -> Result<(), ControlError> {
+        let set = self.stream.get_ref().set_read_timeout(patience);
+        set.map_err(|source| ControlError::Connection { path: self.path.clone(), source })
+    }
+}
+
+/// All programs of this user's that run, and how they are.
+///
+/// # Errors
+/// If the directory of sockets cannot be read. A program that ends meanwhile, or says nothing, is left out.
+pub fn running() -> Result<Vec<(Controlled, Status)>, ControlError> {
+    let pids = directory::programs().map_err(|source| ControlError::Connection { path: directory::path(), source })?;
+    let mut found = Vec::new();
+    for pid in pids {
+        if let Ok(Some(mut controlled)) = Controlled::connect(pid)
+            && let Ok(status) = controlled.status()
+        {
+            found.push((controlled, status));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,280 @@
+//! What is known of a program besides its memory and the contents of files: the first section, as JSON.
+
+use crate::error::SnapshotError;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The version of maize that took the snapshot; for people.
+    pub maize: String,
+    /// When it was taken, nanoseconds since 1970.
+    pub taken_ns: u64,
+    /// The program's monotonic clock at that time, ns.
+    pub monotonic_ns: u64,
+    /// The id of the process that was started first.
+    pub main: u32,
+    /// The arguments of that process, its name first, as bytes.
+    pub arguments: Vec<Vec<u8>>,
+    /// The files that processes execute.
+    pub executables: Vec<Executable>,
+    /// The processes that run.
+    pub processes: Vec<Process>,
+    /// How all processes are related, those included that have ended and are still to be waited for.
+    pub relations: Vec<Relation>,
+    /// The open files of all processes.
+    pub files: Vec<File>,
+    /// The pipes among them.
+    pub pipes: Vec<Pipe>,
+    /// What is kept of the contents of files and pipes.
+    pub contents: Vec<Content>,
+}
+
+/// A file that is executed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Executable {
+    /// Where it was.
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 of its content, in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// A process that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its id, as programs see it.
+    pub id: u32,
+    /// The ISA that it was on.
+    pub isa: String,
+    /// Index of the file that it executes.
+    pub executable: usize,
+    /// Address of its outermost frame's record.
+    pub outermost: u64,
+    /// Its thread pointer.
+    pub thread_pointer: u64,
+    /// Number of regions in its tables.
+    pub regions: u64,
+    /// Number of runs of pages in its tables.
+    pub runs: u64,
+    /// Bytes of its tables.
+    pub tables: u64,
+    /// Bytes of its pages.
+    pub pages: u64,
+    /// Its descriptors.
+    pub descriptors: Vec<Descriptor>,
+    /// The files that it has mapped.
+    pub mapped: Vec<Mapped>,
+    /// The signals that wait for it.
+    pub signals: Vec<Signal>,
+    /// Processor time used so far: user and system, microseconds.
+    pub times: [u64; 2],
+}
+
+/// A descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Descriptor {
+    /// Its number.
+    pub number: u32,
+    /// It is closed on exec.
+    pub close_on_exec: bool,
+    /// Index of the open file.
+    pub file: usize,
+}
+
+/// A file that is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mapped {
+    /// Index of the region.
+    pub region: u64,
+    /// Index of the open file.
+    pub file: usize,
+}
+
+/// A signal that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signal {
+    /// Its number.
+    pub signal: u32,
+    /// `si_code`.
+    pub code: i32,
+    /// `si_pid` and, in the upper half, `si_uid`.
+    pub sender: u64,
+    /// `si_value` or `si_status`.
+    pub value: u64,
+}
+
+/// How a process is related to others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relation {
+    /// Its id.
+    pub id: u32,
+    /// Its parent's.
+    pub parent: u32,
+    /// Its group's.
+    pub group: u32,
+    /// Its session's.
+    pub session: u32,
+    /// Its children leave no status behind.
+    pub discards_children: bool,
+    /// It is not told of children that stop.
+    pub stops_silently: bool,
+    /// The signal that it gets when its parent ends, or 0.
+    pub parent_end: u32,
+    /// It has executed another program.
+    pub has_executed: bool,
+    /// What its parent has not waited for yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
+}
+
+/// A change of a process that its parent can wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It has ended.
+    Ended {
+        /// As `wait4` gives it.
+        status: i32,
+        /// Processor time: user and system, microseconds.
+        times: [u64; 2],
+    },
+    /// A signal has stopped it.
+    Stopped {
+        /// The signal.
+        signal: i32,
+    },
+    /// It has gone on.
+    Continued,
+}
+
+/// An open file, with what descriptors that were copied from each other share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// `O_*` as the kernel of x86-64 has them: access mode and status flags.
+    pub flags: u32,
+    /// Where reading or writing goes on, bytes.
+    pub offset: u64,
+    /// What it is.
+    #[serde(flatten)]
+    pub kind: FileKind,
+}
+
+/// What an open file is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum FileKind {
+    /// One of the streams that the program was given: 0, 1 or 2. It becomes the one that the restored program is given.
+    Standard {
+        /// Which.
+        stream: u32,
+        /// It was a file, whose position is `offset`.
+        seeks: bool,
+        /// Its device and inode.
+        identity: [u64; 2],
+    },
+    /// A file with a name.
+    Regular {
+        /// Its name.
+        path: PathBuf,
+        /// Its device and inode.
+        identity: [u64; 2],
+        /// Bytes.
+        size: u64,
+        /// When it was last changed, ns since 1970.
+        changed_ns: i64,
+        /// Who may do what with it, as `st_mode` has it.
+        mode: u32,
+        /// Index of what it held, if that is kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content: Option<usize>,
+    },
+    /// A file whose name has been removed. Its content is kept.
+    Unlinked {
+        /// The name that it had.
+        path: PathBuf,
+        /// Index of its content.
+        content: usize,
+    },
+    /// A file in memory (`memfd_create`). Its content is kept.
+    Memory {
+        /// Its name.
+        name: String,
+        /// Index of its content.
+        content: usize,
+    },
+    /// A directory.
+    Directory {
+        /// Its name.
+        path: PathBuf,
+    },
+    /// A device, such as /dev/null.
+    Device {
+        /// Its name.
+        path: PathBuf,
+        /// Which one.
+        number: u64,
+    },
+    /// One end of a pipe.
+    Pipe {
+        /// Index of the pipe.
+        pipe: usize,
+        /// The end that is written to.
+        writes: bool,
+    },
+    /// An `eventfd`.
+    Event {
+        /// Its count.
+        count: u64,
+        /// It is read one by one.
+        semaphore: bool,
+    },
+}
+
+/// A pipe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pipe {
+    /// Bytes that it can hold.
+    pub capacity: u32,
+    /// Index of what is in it.
+    pub content: usize,
+}
+
+/// Something's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// Bytes.
+    pub size: u64,
+}
+
+impl Metadata {
+    /// Checks that all indices are of something that is there.
+    pub(crate) fn check(&self) -> Result<(), SnapshotError> {
+        let fault = |text: String| Err(SnapshotError::Contradiction(text));
+        if !self.processes.iter().any(|process| process.id == self.main) {
+            return fault(format!("its first process, {}, is not in it", self.main));
+        }
+        for process in &self.processes {
+            let files = process.descriptors.iter().map(|one| one.file).chain(process.mapped.iter().map(|one| one.file));
+            if process.executable >= self.executables.len() || files.into_iter().any(|file| file >= self.files.len()) {
+                return fault(format!("process {} has a file that is not in it", process.id));
+            }
+            if !self.relations.iter().any(|relation| relation.id == process.id) {
+                return fault(format!("process {} is related to none", process.id));
+            }
+        }
+        let contents = self.contents.len();
+        let is_wrong = |file: &File| match file.kind {
+            FileKind::Pipe { pipe, .. } => pipe >= self.pipes.len(),
+            FileKind::Unlinked { content, .. } | FileKind::Memory { content, .. } => content >= contents,
+            FileKind::Regular { content: Some(content), .. } => content >= contents,
+            _ => false,
+        };
+        if self.files.iter().any(is_wrong) || self.pipes.iter().any(|pipe| pipe.content >= contents) {
+            return fault(String::from("a file's content is not in it"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,466 @@
+//! Programs that are saved at random times, ended, and restored on another ISA do what they do natively. A snapshot that is damaged, or whose files
+//! have changed, is refused; one that cannot be written costs nothing.
+
+use anyhow::{Context, Result, bail, ensure};
+use maize_tests::{
+    Compiler, ISAS, Package, Run, build_both, build_bzip2, build_lua, compressible, fresh_directory, maize,
+    program_source,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::LazyLock;
+use std::thread::{self, JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+/// The status of a run whose program has been saved.
+const SAVED: i32 = 85;
+/// A program may take so long.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// A run of `maize`, whose standard output is collected.
+struct Session {
+    child: Child,
+    output: JoinHandle<Vec<u8>>,
+}
+
+impl Session {
+    fn start(arguments: Vec<OsString>, directory: &Path, input: Option<&Path>) -> Result<Session> {
+        let stdin = input.map_or(Ok(Stdio::null()), |path| File::open(path).map(Stdio::from))?;
+        let mut command = Command::new(maize());
+        command.args(&arguments).current_dir(directory).stdin(stdin).stdout(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("{command:?}"))?;
+        let mut pipe = child.stdout.take().context("no output")?;
+        let output = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = pipe.read_to_end(&mut bytes);
+            bytes
+        });
+        Ok(Session { child, output })
+    }
+
+    fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
+    fn end(mut self) -> Result<(ExitStatus, Vec<u8>)> {
+        let begin = Instant::now();
+        while !self.has_ended()? {
+            if begin.elapsed() > LONGEST {
+                kill_process(Pid::from_child(&self.child), Signal::KILL)?;
+                bail!("not ended after {} s", LONGEST.as_secs());
+            }
+            sleep(Duration::from_millis(5));
+        }
+        Ok((self.child.wait()?, self.output.join().unwrap_or_default()))
+    }
+}
+
+/// Seeded, and the same everywhere (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ mixed >> 31) % bound
+    }
+}
+
+/// A program to be saved again and again.
+struct Saved<'a> {
+    program: &'a Path,
+    arguments: &'a [&'a str],
+    directory: &'a Path,
+    input: Option<&'a Path>,
+    seed: u64,
+    /// Milliseconds between snapshots at most.
+    interval: u64,
+}
+
+/// How it has ended, with all that it has printed, and how often it was saved.
+struct End {
+    status: ExitStatus,
+    output: Vec<u8>,
+    saves: usize,
+}
+
+fn checkpoint(pid: u32, file: &Path, options: &[&str]) -> Result<Output> {
+    let mut command = Command::new(maize());
+    command.arg("checkpoint").arg(pid.to_string()).arg("-o").arg(file).args(options);
+    Ok(command.output()?)
+}
+
+impl Saved<'_> {
+    /// Runs it, and at random times saves it, which ends it, and restores it on the next ISA.
+    fn run(&self) -> Result<End> {
+        let mut random = Random(self.seed);
+        let file = self.directory.join("program.snapshot");
+        let mut arguments: Vec<OsString> =
+            ["run", "--movable", "--isa", ISAS[0]].iter().map(OsString::from).chain([self.program.into()]).collect();
+        arguments.extend(self.arguments.iter().map(OsString::from));
+        let (mut output, mut saves) = (Vec::new(), 0);
+        loop {
+            let mut session = Session::start(arguments, self.directory, self.input)?;
+            let pid = session.child.id();
+            loop {
+                sleep(Duration::from_millis(20 + random.below(self.interval)));
+                if session.has_ended()? {
+                    let (status, rest) = session.end()?;
+                    output.extend(rest);
+                    return Ok(End { status, output, saves });
+                }
+                let outcome = checkpoint(pid, &file, &[])?;
+                if outcome.status.success() {
+                    break;
+                }
+                // It may just have begun, or ended. Anything else is told.
+                let said = String::from_utf8_lossy(&outcome.stderr);
+                ensure!(
+                    said.contains("no running program") || said.contains("has ended"),
+                    "seed {}: {said}",
+                    self.seed
+                );
+            }
+            let (status, part) = session.end()?;
+            ensure!(status.code() == Some(SAVED), "seed {}: {status} of a run that was saved", self.seed);
+            output.extend(part);
+            saves += 1;
+            let isa = ISAS[saves % ISAS.len()];
+            arguments = ["restore", "--isa", isa].iter().map(OsString::from).chain([file.clone().into()]).collect();
+        }
+    }
+
+    /// Runs it so; it prints this, ends in this way, and has been saved so often at least.
+    fn does_as(&self, expected: &[u8], status: i32, least: usize) -> Result<()> {
+        let End { status: found, output, saves } = self.run()?;
+        ensure!(
+            output == expected,
+            "seed {}, {saves} snapshots: printed\n{}\ninstead of\n{}",
+            self.seed,
+            tail(&output),
+            tail(expected)
+        );
+        ensure!(found.code() == Some(status), "seed {}: {found} instead of {status}", self.seed);
+        ensure!(saves >= least, "seed {}: only {saves} snapshots", self.seed);
+        Ok(())
+    }
+}
+
+fn tail(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(1500)..]).into_owned()
+}
+
+fn directory(name: &str) -> Result<PathBuf> {
+    fresh_directory(env!("CARGO_TARGET_TMPDIR"), &format!("checkpoint-{name}"))
+}
+
+#[test]
+fn open_files_pipes_signals_children_and_clocks_are_restored() -> Result<()> {
+    let (native, program) = build_both("saved", env!("CARGO_TARGET_TMPDIR"))?;
+    let directory = directory("saved")?;
+    let natively = Run::new(native).directory(&directory).arguments(["100"]).run()?;
+    ensure!(!String::from_utf8_lossy(&natively.stdout).contains("NO"), "not even natively");
+    let status = natively.status.code().context("no status")?;
+    for seed in 1..=4 {
+        let (directory, program) = (directory.as_path(), program.as_path());
+        let saved = Saved { program, arguments: &["600"], directory, input: None, seed, interval: 250 };
+        saved.does_as(&natively.stdout, status, 2)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_family_of_processes_is_restored() -> Result<()> {
+    let (native, program) = build_both("family", env!("CARGO_TARGET_TMPDIR"))?;
+    let directory = directory("family")?;
+    let natively = Run::new(native).run()?;
+    for seed in 1..=3 {
+        let (directory, program) = (directory.as_path(), program.as_path());
+        let saved = Saved { program, arguments: &[], directory, input: None, seed, interval: 300 };
+        saved.does_as(&natively.stdout, 0, 2)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn lua_prints_the_same() -> Result<()> {
+    let directory = directory("lua")?;
+    let native = build_lua(Compiler::Gcc, &directory).context("with gcc")?;
+    let program = build_lua(Compiler::Maize, &directory).context("with maize cc")?;
+    fs::copy(program_source("workload.lua"), directory.join("workload.lua"))?;
+    let arguments = ["workload.lua", "5"];
+    let expected = Run::new(native).directory(&directory).arguments(arguments).run()?.stdout;
+    for seed in 1..=2 {
+        let (directory, program) = (directory.as_path(), program.as_path());
+        let saved = Saved { program, arguments: &arguments, directory, input: None, seed, interval: 300 };
+        saved.does_as(&expected, 0, 2)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn bzip2_reads_and_writes_the_same_files() -> Result<()> {
+    let directory = directory("bzip2")?;
+    let native = build_bzip2(Compiler::Gcc, &directory).context("with gcc")?.join("bzip2");
+    let program = build_bzip2(Compiler::Maize, &directory).context("with maize cc")?.join("bzip2");
+    let plain = directory.join("plain");
+    fs::write(&plain, compressible(6_000_000))?;
+    Run::new(native).directory(&directory).arguments(["-9k", "plain"]).run()?;
+    let expected = fs::read(directory.join("plain.bz2"))?;
+    for seed in 1..=2 {
+        fs::remove_file(directory.join("plain.bz2"))?;
+        let (directory, program) = (directory.as_path(), program.as_path());
+        let saved = Saved { program, arguments: &["-9k", "plain"], directory, input: None, seed, interval: 300 };
+        saved.does_as(b"", 0, 2)?;
+        ensure!(fs::read(directory.join("plain.bz2"))? == expected, "seed {seed}: another file");
+        // Standard input that is a file goes on where it was.
+        let (directory, input) = (saved.directory, Some(plain.as_path()));
+        let saved = Saved { program, arguments: &["-9c"], directory, input, seed, interval: 300 };
+        saved.does_as(&expected, 0, 1)?;
+    }
+    Ok(())
+}
+
+/// Its database is on disk, with a journal.
+#[test]
+#[ignore = "takes minutes; run by ./test --all"]
+fn sqlite_leaves_the_same_database() -> Result<()> {
+    let directory = directory("sqlite")?;
+    let source = Package::Sqlite.source().unpack(&directory)?;
+    let options = ["--disable-tcl", "--disable-shared", "--disable-readline", "CFLAGS=-O2 -DLONGDOUBLE_TYPE=double"];
+    let build = |compiler: Compiler| -> Result<PathBuf> {
+        let directory = directory.join(compiler.name());
+        fs::create_dir_all(&directory)?;
+        compiler.configure(&source, &directory, &options)?;
+        compiler.make(&directory, &["speedtest1"])?;
+        Ok(directory.join("speedtest1"))
+    };
+    let (native, program) = (build(Compiler::Clang)?, build(Compiler::Maize)?);
+    let arguments = ["--size", "2", "--verify", "speed.db"];
+    let natively = Run::new(native).directory(&directory).arguments(arguments).run()?;
+    let database = directory.join("speed.db");
+    let expected = fs::read(&database)?;
+    let hash =
+        |output: &[u8]| String::from_utf8_lossy(output).lines().find(|line| line.contains("Hash")).map(str::to_owned);
+    for seed in 1..=2 {
+        fs::remove_file(&database)?;
+        let (directory, program) = (directory.as_path(), program.as_path());
+        let saved = Saved { program, arguments: &arguments, directory, input: None, seed, interval: 300 };
+        let End { status, output, saves } = saved.run()?;
+        ensure!(status.success() && saves >= 2, "seed {seed}: {status}, {saves} snapshots");
+        ensure!(hash(&output).is_some() && hash(&output) == hash(&natively.stdout), "seed {seed}: {}", tail(&output));
+        ensure!(fs::read(&database)? == expected, "seed {seed}: another database");
+    }
+    Ok(())
+}
+
+/// The test program, which runs for some seconds in a directory of its own.
+struct Started {
+    directory: PathBuf,
+    session: Session,
+    expected: Vec<u8>,
+    status: Option<i32>,
+}
+
+static BUILT: LazyLock<Result<(PathBuf, PathBuf), String>> =
+    LazyLock::new(|| build_both("saved", env!("CARGO_TARGET_TMPDIR")).map_err(|error| format!("{error:#}")));
+
+impl Started {
+    fn new(name: &str, options: &[&str], milliseconds: &str) -> Result<Started> {
+        let (native, program) = BUILT.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
+        let directory = directory(name)?;
+        let natively = Run::new(native).directory(&directory).arguments(["50"]).run()?;
+        fs::remove_file(directory.join("log"))?;
+        let arguments = ["run", "--movable"].iter().chain(options).map(OsString::from);
+        let arguments = arguments.chain([program.into(), milliseconds.into()]).collect();
+        let session = Session::start(arguments, &directory, None)?;
+        // Its last file before it forks.
+        let begin = Instant::now();
+        while fs::metadata(directory.join("log")).map_or(true, |log| log.len() < 8) {
+            ensure!(begin.elapsed() < LONGEST, "it does not begin");
+            sleep(Duration::from_millis(5));
+        }
+        Ok(Started { directory, session, expected: natively.stdout, status: natively.status.code() })
+    }
+
+    fn restored(&self, options: &[&str]) -> Result<Output> {
+        let mut command = Command::new(maize());
+        command.arg("restore").args(options).arg("program.snapshot").current_dir(&self.directory);
+        Ok(command.stdin(Stdio::null()).output()?)
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_goes_on_from_its_last_snapshot() -> Result<()> {
+    let options = ["--checkpoint-every", "150ms", "--checkpoint", "program.snapshot"];
+    let mut started = Started::new("killed", &options, "2000")?;
+    sleep(Duration::from_millis(700));
+    ensure!(!started.session.has_ended()?, "it has ended already");
+    ensure!(started.directory.join("program.snapshot").exists(), "no snapshot");
+    // Its processes, too: they would go on by themselves.
+    let hosts = hosts(started.session.child.id())?;
+    kill_process(Pid::from_child(&started.session.child), Signal::KILL)?;
+    for host in hosts {
+        let _ = kill_process(host, Signal::KILL);
+    }
+    started.session.child.wait()?;
+    let refused = started.restored(&["--isa", "aarch64"])?;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    ensure!(refused.status.code() == Some(125) && said.contains("--changed-files=roll-back"), "{said}");
+    for isa in ["aarch64", "x86_64"] {
+        let outcome = started.restored(&["--isa", isa, "--changed-files", "roll-back"])?;
+        let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        ensure!(
+            outcome.stdout == started.expected && outcome.status.code() == started.status,
+            "{isa}: {said}\n{}",
+            tail(&outcome.stdout)
+        );
+    }
+    Ok(())
+}
+
+/// The processes in which those of a run are.
+fn hosts(run: u32) -> Result<Vec<Pid>> {
+    let output = Command::new(maize()).args(["ps", "--json"]).output()?;
+    let programs: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let programs = programs["programs"].as_array().cloned().unwrap_or_default();
+    let found = programs.into_iter().find(|program| program["pid"] == run).context("not among `maize ps`")?;
+    let pid = |process: &serde_json::Value| Pid::from_raw(i32::try_from(process["host"].as_u64()?).ok()?);
+    Ok(found["processes"].as_array().into_iter().flatten().filter_map(pid).collect())
+}
+
+#[test]
+fn a_snapshot_that_is_damaged_or_cut_off_is_refused() -> Result<()> {
+    let started = Started::new("damaged", &[], "1000")?;
+    let file = started.directory.join("program.snapshot");
+    let outcome = checkpoint(started.session.child.id(), &file, &[])?;
+    ensure!(outcome.status.success(), "{}", String::from_utf8_lossy(&outcome.stderr));
+    ensure!(started.session.child.id() > 0 && fs::metadata(&file)?.len() > 1000, "too small");
+    let whole = fs::read(&file)?;
+    let mut random = Random(5);
+    for _ in 0..20 {
+        let mut damaged = whole.clone();
+        let bit = random.below(whole.len() as u64 * 8);
+        damaged[(bit / 8) as usize] ^= 1 << (bit % 8);
+        fs::write(&file, &damaged)?;
+        let refused = started.restored(&[])?;
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        let is_told = ["damaged", "cut off", "version", "not a snapshot"].iter().any(|word| said.contains(word));
+        ensure!(refused.status.code() == Some(125) && is_told && refused.stdout.is_empty(), "bit {bit}: {said}");
+        fs::write(&file, &whole[..random.below(whole.len() as u64) as usize])?;
+        let refused = started.restored(&[])?;
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        ensure!(
+            refused.status.code() == Some(125) && (said.contains("cut off") || said.contains("not a snapshot")),
+            "{said}"
+        );
+    }
+    fs::write(&file, &whole)?;
+    let (status, mut output) = started.session.end()?;
+    ensure!(status.code() == Some(SAVED), "{status}");
+    // Whole again, it is restored.
+    let mut command = Command::new(maize());
+    command.args(["restore", "program.snapshot"]).current_dir(&started.directory).stdin(Stdio::null());
+    let outcome = command.output()?;
+    output.extend(outcome.stdout);
+    ensure!(output == started.expected && outcome.status.code() == started.status, "{}", tail(&output));
+    Ok(())
+}
+
+#[test]
+fn a_changed_file_is_refused_unless_it_is_to_be_kept() -> Result<()> {
+    let started = Started::new("changed", &[], "1000")?;
+    let file = started.directory.join("program.snapshot");
+    let outcome = checkpoint(started.session.child.id(), &file, &[])?;
+    ensure!(outcome.status.success(), "{}", String::from_utf8_lossy(&outcome.stderr));
+    let log = started.directory.join("log");
+    let before = fs::read(&log)?;
+    fs::write(&log, b"something else")?;
+    for (options, what) in
+        [(&[][..], "--changed-files=keep"), (&["--changed-files", "roll-back"], "not in the snapshot")]
+    {
+        let refused = started.restored(options)?;
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        ensure!(refused.status.code() == Some(125) && said.contains("log") && said.contains(what), "{said}");
+    }
+    fs::write(&log, before)?;
+    let outcome = started.restored(&["--changed-files", "keep"])?;
+    let (_, mut output) = started.session.end()?;
+    output.extend(outcome.stdout);
+    ensure!(output == started.expected && outcome.status.code() == started.status, "{}", tail(&output));
+    Ok(())
+}
+
+#[test]
+fn a_connection_is_named_and_the_program_runs_on() -> Result<()> {
+    let directory = directory("connection")?;
+    let source = directory.join("connected.c");
+    fs::write(
+        &source,
+        "#include <stdio.h>\n#include <sys/socket.h>\n#include <unistd.h>\nint main(void) { int ends[2]; \
+         socketpair(AF_UNIX, SOCK_STREAM, 0, ends); puts(\"ready\"); fflush(stdout); for (int i = 0; i < 40; i++) usleep(50000); \
+         return write(ends[0], \"x\", 1) != 1; }\n",
+    )?;
+    let program = directory.join("connected");
+    Compiler::Maize.build(&[source], &["-O2"], &program)?;
+    let session = Session::start(vec!["run".into(), program.into()], &directory, None)?;
+    sleep(Duration::from_millis(500));
+    let file = directory.join("program.snapshot");
+    let outcome = checkpoint(session.child.id(), &file, &[])?;
+    let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+    ensure!(outcome.status.code() == Some(1) && said.contains("descriptor 3 of process"), "{said}");
+    ensure!(said.contains("runs on") && !file.exists(), "{said}");
+    let (status, output) = session.end()?;
+    ensure!(status.success() && output == b"ready\n", "{status}: {}", tail(&output));
+    Ok(())
+}
+
+/// Needs to mount a small file system, as root can.
+#[test]
+fn a_full_disk_costs_nothing() -> Result<()> {
+    let started = Started::new("full", &[], "1000")?;
+    let small = started.directory.join("small");
+    fs::create_dir_all(&small)?;
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"]).arg(&small).output()?;
+    if !mounted.status.success() {
+        eprintln!("not tested: no file system can be mounted here");
+        return Ok(());
+    }
+    let result = fill_and_save(&started, &small);
+    Command::new("umount").arg(&small).status()?;
+    result?;
+    let (status, output) = started.session.end()?;
+    ensure!(output == started.expected && status.code() == started.status, "{status}: {}", tail(&output));
+    Ok(())
+}
+
+fn fill_and_save(started: &Started, small: &Path) -> Result<()> {
+    let (file, pid) = (small.join("program.snapshot"), started.session.child.id());
+    let outcome = checkpoint(pid, &file, &["--leave-running"])?;
+    ensure!(outcome.status.success(), "{}", String::from_utf8_lossy(&outcome.stderr));
+    let before = fs::read(&file)?;
+    let mut filler = vec![0; 4096];
+    filler[0] = 1;
+    while fs::write(small.join(format!("filler-{}", filler.len())), &filler).is_ok() {
+        filler.resize(filler.len() + 4096, 7);
+    }
+    for options in [&["--leave-running"][..], &[]] {
+        let outcome = checkpoint(pid, &file, options)?;
+        let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        ensure!(
+            outcome.status.code() == Some(1) && said.contains("No space left") && said.contains("runs on"),
+            "{said}"
+        );
+        ensure!(fs::read(&file)? == before, "the old snapshot is not what it was");
+        let left = fs::read_dir(small)?
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(".program"));
+        ensure!(left.count() == 0, "something is left behind");
+    }
+    Ok(())
+}
