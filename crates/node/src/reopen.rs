@@ -6,6 +6,7 @@ use maize_snapshot::{File as Described, FileKind, Metadata};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SeekFrom, Timestamps, fstat, futimens, memfd_create, open, seek};
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -32,12 +33,24 @@ fn is_unchanged(metadata: &fs::Metadata, size: u64, changed_ns: i64) -> bool {
 
 /// What keeps the program from being restored: a line for each file.
 pub(crate) fn check(metadata: &Metadata, policy: ChangedFiles) -> Vec<String> {
-    metadata.files.iter().filter_map(|file| obstacle(&file.kind, policy)).collect()
+    // One that is open for writing may be open for reading, too.
+    let kept: HashSet<&Path> = metadata.files.iter().filter_map(|file| kept_path(&file.kind)).collect();
+    let lines: BTreeSet<String> =
+        metadata.files.iter().filter_map(|file| obstacle(&file.kind, &kept, policy)).collect();
+    lines.into_iter().collect()
 }
 
-fn obstacle(kind: &FileKind, policy: ChangedFiles) -> Option<String> {
+/// The path of a file whose content is kept.
+fn kept_path(kind: &FileKind) -> Option<&Path> {
     match kind {
-        FileKind::Regular { path, size, changed_ns, content, .. } => {
+        FileKind::Regular { path, content: Some(_), .. } => Some(path),
+        _ => None,
+    }
+}
+
+fn obstacle(kind: &FileKind, kept: &HashSet<&Path>, policy: ChangedFiles) -> Option<String> {
+    match kind {
+        FileKind::Regular { path, size, changed_ns, .. } => {
             let shown = path.display();
             let found = fs::metadata(path);
             if found.as_ref().is_ok_and(|found| is_unchanged(found, *size, *changed_ns)) {
@@ -47,7 +60,7 @@ fn obstacle(kind: &FileKind, policy: ChangedFiles) -> Option<String> {
                 Ok(_) => String::from("it has changed since the snapshot was taken"),
                 Err(error) => error.to_string(),
             };
-            match (policy, content.is_some(), found.is_ok()) {
+            match (policy, kept.contains(path.as_path()), found.is_ok()) {
                 (ChangedFiles::RollBack, true, _) | (ChangedFiles::Keep, _, true) => None,
                 (_, true, true) => Some(format!(
                     "{shown}: {change}; --changed-files=roll-back gives it back what it held then, --changed-files=keep goes on with it \
