@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -118,6 +119,50 @@ static void pipes(void)
     int status;
     check("pipe", waitpid(child, &status, 0) == child && status == 0);
     printf("sum %u\n", sum);
+}
+
+/* Memory without a file that parent and children share, mapped twice by the parent. */
+static void memory(void)
+{
+    enum { CHILDREN = 3, ROUNDS = 20, WORDS = 1 << 15 };
+    size_t size = WORDS * sizeof(uint64_t);
+    uint64_t *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    uint64_t *own = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED || own == MAP_FAILED)
+        abort();
+    own[7] = 7;
+    for (int child = 0; child < CHILDREN; child++) {
+        if (fork() == 0) {
+            for (int round = 0; round < ROUNDS; round++) {
+                compute(8);
+                __atomic_fetch_add(&shared[round], 1, __ATOMIC_SEQ_CST);
+                /* Each has words of its own, far apart. */
+                shared[WORDS - 1 - child * 1000 - round] = (uint64_t)(child * 100 + round);
+            }
+            _exit(0);
+        }
+    }
+    /* While they run: the sum only grows. */
+    uint64_t sum = 0, last = 0;
+    int grows = 1;
+    do {
+        last = sum;
+        sum = 0;
+        compute(5);
+        for (int round = 0; round < ROUNDS; round++)
+            sum += __atomic_load_n(&shared[round], __ATOMIC_SEQ_CST);
+        grows = grows && sum >= last;
+    } while (waitpid(-1, NULL, WNOHANG) >= 0);
+    int all = 1;
+    for (int round = 0; round < ROUNDS; round++) {
+        all = all && shared[round] == CHILDREN;
+        for (int child = 0; child < CHILDREN; child++)
+            all = all && shared[WORDS - 1 - child * 1000 - round] == (uint64_t)(child * 100 + round);
+    }
+    check("shared memory grows", grows);
+    check("shared memory has what all have written", all && own[7] == 7 && own[0] == 0);
+    munmap(shared, size);
+    munmap(own, size);
 }
 
 static volatile sig_atomic_t received;
@@ -328,6 +373,7 @@ int main(int count, char **arguments)
     setenv("FAMILY", "here", 1);
     statuses();
     pipes();
+    memory();
     signals();
     groups();
     orphan();

@@ -97,10 +97,47 @@ pub unsafe fn mmap([address, size, protection, flags, descriptor, offset]: [u64;
     if size == 0 || !is_aligned(offset) {
         return -EINVAL;
     }
-    let (Some(length), Some(mut taken)) = (pages(size), map_with_room()) else { return -ENOMEM };
-    let request = Request { protection, flags, descriptor, offset };
+    let Some(length) = pages(size) else { return -ENOMEM };
+    let mut request = Request { protection, flags, descriptor, offset };
+    if !request.is_shared() || flags & MAP_ANONYMOUS == 0 || flags & MAP_HUGETLB != 0 {
+        return place(&request, address, size, length);
+    }
+    // Processes that share the memory each move by themselves, and find it again by a file.
+    let file = memory_file(length);
+    if file < 0 {
+        return file;
+    }
+    (request.flags, request.descriptor, request.offset) = (flags & !MAP_ANONYMOUS, file as u64, 0);
+    let result = place(&request, address, size, length);
+    // SAFETY: the descriptor is not used any more.
+    unsafe { kernel::call(CLOSE, [file as u64]) };
+    result
+}
+
+/// A file in memory of so many bytes, or a negated error.
+fn memory_file(length: u64) -> i64 {
+    // SAFETY: the name is a NUL-terminated string.
+    let file = unsafe { kernel::call(MEMFD_CREATE, [c"shared".as_ptr() as u64, MFD_CLOEXEC]) };
+    if file < 0 {
+        return file;
+    }
+    // SAFETY: takes no pointers.
+    match unsafe { kernel::call(FTRUNCATE, [file as u64, length]) } {
+        0 => file,
+        error => {
+            // SAFETY: the descriptor is not used any more.
+            unsafe { kernel::call(CLOSE, [file as u64]) };
+            error
+        }
+    }
+}
+
+/// Maps where the program asks or where there is room.
+fn place(request: &Request, address: u64, size: u64, length: u64) -> i64 {
+    let Some(mut taken) = map_with_room() else { return -ENOMEM };
+    let flags = request.flags;
     if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 {
-        return map_fixed(&mut taken, &request, address, size);
+        return map_fixed(&mut taken, request, address, size);
     }
     let hint = address & !(PAGE_SIZE - 1);
     let hinted = program_range(hint, size).filter(|&(start, end)| start >= MMAP_START && taken.is_free(start, end));

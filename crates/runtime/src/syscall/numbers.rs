@@ -35,6 +35,7 @@ pub const UNAME: u64 = 63;
 pub const SEMCTL: u64 = 66;
 pub const SHMDT: u64 = 67;
 pub const FCNTL: u64 = 72;
+pub const FTRUNCATE: u64 = 77;
 pub const GETDENTS: u64 = 78;
 pub const GETCWD: u64 = 79;
 pub const CHDIR: u64 = 80;
@@ -135,6 +136,7 @@ pub const MAP_ANONYMOUS: u64 = 0x20;
 pub const MAP_32BIT: u64 = 0x40;
 pub const MAP_GROWSDOWN: u64 = 0x100;
 pub const MAP_NORESERVE: u64 = 0x4000;
+pub const MAP_HUGETLB: u64 = 0x4_0000;
 pub const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
 
 pub const MREMAP_MAYMOVE: u64 = 1;
