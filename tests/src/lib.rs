@@ -8,6 +8,7 @@ mod cluster;
 mod corpus;
 mod data;
 mod network;
+mod random;
 mod report;
 mod run;
 mod rust;
@@ -22,6 +23,7 @@ pub use corpus::{
 };
 pub use data::compressible;
 pub use network::Network;
+pub use random::{BATCH, Kind, generated};
 pub use report::{Activation, Child, Exit, Migration, Place, Report, Stay};
 pub use run::{Input, Outcome, Placement, Run, Running};
 pub use rust::{Crate, RIPGREP, RustCompiler};

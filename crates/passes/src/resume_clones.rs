@@ -159,6 +159,14 @@ fn demote_phi_uses(original: Value, copy: Value, slots: &HashMap<Value, Value>) 
     }
 }
 
+/// Whether the block of `test` begins, in the clone, with storing the result of the invoke that leads to it: not to be done again by who does not come from there.
+fn takes_result_before(test: Value) -> bool {
+    let before = test.block().instructions().into_iter().take_while(|&instruction| instruction != test);
+    before
+        .filter(|instruction| instruction.is(Opcode::LLVMStore))
+        .any(|store| store.operands()[0].is(Opcode::LLVMInvoke))
+}
+
 fn is_must_tail_call(instruction: Value) -> bool {
     instruction.is(Opcode::LLVMCall) && instruction.is_must_tail_call()
 }
@@ -245,7 +253,7 @@ impl CloneBody {
     /// natural one, whose invariants LLVM keeps in registers.
     fn pass_again(&self, (original, test): (Value, Value), live: &HashMap<Value, Value>, from: Block) {
         let phis = original.block().phis();
-        let is_at_head = original.block().first_insertion_point() == Some(original);
+        let is_at_head = original.block().first_insertion_point() == Some(original) && !takes_result_before(test);
         if is_at_head && phis.iter().all(|phi| live.contains_key(phi) || !phi.has_uses()) {
             let head = test.block();
             for (phi, copy) in phis.into_iter().zip(head.phis()) {
