@@ -2,14 +2,17 @@
 //! two builds measured in the same run, in alternation, so that what else the machine does falls on both.
 
 mod baseline;
+mod builds;
 mod counts;
 mod measure;
+mod redis;
 mod suite;
 
 pub use baseline::clang_with_musl;
+pub use builds::{Builds, builds_directory};
 pub use counts::{Count, Counter};
 pub use measure::{Ratio, cpu_time, geometric_mean, median, paired, percentile};
-pub use suite::{Builds, Size, Source, Workload, workloads};
+pub use suite::{Size, Source, Workload, workloads};
 
 use anyhow::{Context, Result, ensure};
 use maize_abi::Isa;
@@ -25,14 +28,12 @@ pub fn directory(name: &str) -> Result<PathBuf> {
     fresh_directory(&env::temp_dir().display().to_string(), &format!("bench-{name}"))
 }
 
-/// The builds by clang for x86-64 and by Maize, below a directory.
+/// The builds by clang for x86-64 and by Maize.
 ///
 /// # Errors
-/// If the baseline's libc cannot be built.
-pub fn clang_and_maize(directory: &std::path::Path) -> Result<[Builds; 2]> {
-    let clang = clang_with_musl(Isa::X86_64, directory)?;
-    let compilers = [(clang, "clang"), (Compiler::Maize, "maize")];
-    Ok(compilers.map(|(compiler, name)| Builds::new(compiler, directory.join(name))))
+/// If the libraries of one cannot be built.
+pub fn clang_and_maize() -> Result<[Builds; 2]> {
+    Ok([Builds::new(clang_with_musl(Isa::X86_64)?)?, Builds::new(Compiler::Maize)?])
 }
 
 /// The command line of most benchmarks: the number of rounds, and parts of names of workloads.

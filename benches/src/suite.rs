@@ -1,15 +1,11 @@
-//! The programs that are measured, what they do, and how they are built.
+//! The programs that are measured, and what they do.
 
-use anyhow::{Context, Result, anyhow};
-use maize_tests::{
-    Compiler, Input, Run, benchmark_source, build_bzip2_with, build_lua_with, build_zstd, compressible,
-    fresh_directory, sqlite_amalgamation,
-};
-use std::collections::HashMap;
+use crate::redis;
+use anyhow::{Context, Result};
+use maize_tests::{Input, Run, benchmark_source, compressible};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
-use std::{env, fs};
 
 /// The kernels, in `programs/`.
 const KERNELS: [&str; 5] = ["sieve", "matrix", "queens", "sort", "table"];
@@ -24,6 +20,9 @@ const NPB: [(&str, &str, &str); 8] = [
     ("sp", "W", "S"),
     ("bt", "W", "S"),
 ];
+/// The C++ programs, in `programs/cxx/`, with the argument that takes about a second, and a small one.
+const CXX: [(&str, &str, &str); 4] =
+    [("containers", "12", "1"), ("rays", "480", "64"), ("records", "30000", "1000"), ("xml", "20", "1")];
 /// What Lua runs, in `programs/`.
 const SCRIPTS: [&str; 4] = ["fib", "nbody", "binary-trees", "strings"];
 
@@ -38,10 +37,14 @@ pub enum Source {
     Sqlite,
     /// Lua, by its own make.
     Lua,
+    /// The Redis server, by its own make.
+    Redis,
     /// A file in `programs/`, without its extension.
     Kernel(&'static str),
     /// A file in `programs/npb/`, without its extension.
     Npb(&'static str),
+    /// A file in `programs/cxx/`, without its extension. `xml` is linked with pugixml.
+    Cxx(&'static str),
 }
 
 /// How much a program is given to do.
@@ -62,29 +65,46 @@ pub struct Workload {
     pub source: Source,
     arguments: Vec<String>,
     input: Input,
+    /// The working directory, if it matters.
+    directory: Option<PathBuf>,
 }
 
 impl Workload {
     /// A run of a build of it.
     pub fn run(&self, build: &Path) -> Run {
-        Run::new(build).arguments(self.arguments()).input(self.input.clone())
+        self.fed(Run::new(build))
     }
 
     /// A run of a build of it by another program, which is called with the path after its own arguments.
     pub fn run_by<A: AsRef<str>>(&self, by: &Path, arguments: &[A], build: &Path) -> Run {
         let own = arguments.iter().map(|argument| argument.as_ref().to_owned());
-        Run::new(by).arguments(own).arguments([build]).arguments(self.arguments()).input(self.input.clone())
+        self.fed(Run::new(by).arguments(own).arguments([build]))
     }
 
-    fn arguments(&self) -> &[String] {
-        &self.arguments
+    fn fed(&self, run: Run) -> Run {
+        let run = run.arguments(&self.arguments).input(self.input.clone());
+        match &self.directory {
+            Some(directory) => run.directory(directory),
+            None => run,
+        }
     }
 
-    /// What two runs must have in common of what they print: for `speedtest1` not the times, at the ends of lines.
+    /// Whether it can move: a program with several threads does not yet.
+    pub fn moves(&self) -> bool {
+        self.source != Source::Redis
+    }
+
+    /// What two runs must have in common of what they print: for `speedtest1` not the times, at the ends of lines; of Redis's log
+    /// the digest of its data.
     pub fn result(&self, output: &[u8]) -> String {
         let text = String::from_utf8_lossy(output);
-        if self.source != Source::Sqlite {
-            return text.into_owned();
+        match self.source {
+            Source::Redis => {
+                let digest = text.lines().find_map(|line| line.split_once(redis::MARK));
+                return digest.map_or(&*text, |(_, digest)| digest).to_owned();
+            }
+            Source::Sqlite => {}
+            _ => return text.into_owned(),
         }
         let is_time = |word: &str| word.strip_suffix('s').is_some_and(|number| number.parse::<f64>().is_ok());
         let untimed = |line: &str| line.split_whitespace().filter(|word| !is_time(word)).collect::<Vec<_>>().join(" ");
@@ -102,7 +122,7 @@ pub fn workloads(directory: &Path, size: Size, wanted: &[String]) -> Result<Vec<
     let mut add = |name: &str, source, arguments: &[&str], input: Input| {
         if wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())) {
             let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-            all.push(Workload { name: name.to_owned(), source, arguments, input });
+            all.push(Workload { name: name.to_owned(), source, arguments, input, directory: None });
         }
     };
     fs::create_dir_all(directory)?;
@@ -124,12 +144,22 @@ pub fn workloads(directory: &Path, size: Size, wanted: &[String]) -> Result<Vec<
         let path = path.to_str().context("the directory's name is not UTF-8")?;
         add(&format!("Lua {script}"), Source::Lua, &[path], Input::Nothing);
     }
+    add("Redis", Source::Redis, &redis::ARGUMENTS, Input::Nothing);
+    for (program, argument, small_argument) in CXX {
+        let argument = if full { argument } else { small_argument };
+        add(&format!("C++ {program}"), Source::Cxx(program), &[argument], Input::Nothing);
+    }
     for kernel in KERNELS {
         add(kernel, Source::Kernel(kernel), &[], Input::Nothing);
     }
     for (kernel, class, small_class) in NPB {
         let class = if full { class } else { small_class };
         add(&format!("NPB {}", kernel.to_uppercase()), Source::Npb(kernel), &[class], Input::Nothing);
+    }
+    if let Some(server) = all.iter_mut().find(|workload| workload.source == Source::Redis) {
+        let data = directory.join("redis");
+        redis::write_data(&data, if full { 60_000 } else { 3_000 })?;
+        server.directory = Some(data);
     }
     Ok(all)
 }
@@ -140,86 +170,24 @@ fn pack(command: &str, arguments: &[&str], plain: &Path, packed: &Path) -> Resul
     fs::write(packed, output.stdout).with_context(|| packed.display().to_string())
 }
 
-/// Builds by one compiler, each made when it is first asked for.
-#[derive(Debug)]
-pub struct Builds {
-    /// The compiler.
-    pub compiler: Compiler,
-    options: &'static str,
-    directory: PathBuf,
-    built: HashMap<Source, PathBuf>,
-}
-
-impl Builds {
-    /// No builds yet; they will be in `directory`.
-    pub fn new(compiler: Compiler, directory: PathBuf) -> Builds {
-        Builds { compiler, options: "-O3", directory, built: HashMap::new() }
-    }
-
-    /// The same with debug information.
-    #[must_use]
-    pub fn with_lines(self) -> Builds {
-        Builds { options: "-O3 -g", ..self }
-    }
-
-    /// A program.
-    ///
-    /// # Errors
-    /// What a compiler or make printed.
-    pub fn program(&mut self, source: Source) -> Result<PathBuf> {
-        if let Some(program) = self.built.get(&source) {
-            return Ok(program.clone());
-        }
-        fs::create_dir_all(&self.directory)?;
-        eprintln!("building {source:?} with {} ...", self.compiler.name());
-        let (compiler, options, directory) = (self.compiler, self.options, self.directory.as_path());
-        let words: Vec<&str> = options.split(' ').collect();
-        let from_file = |name: &str, file: String| {
-            let output = directory.join(name);
-            compiler.build(&[benchmark_source(&file)], &[&["-std=gnu11"], &words[..]].concat(), &output)?;
-            Ok(output)
-        };
-        let program = match source {
-            Source::Bzip2 => {
-                let flags = format!("CFLAGS={options} -D_FILE_OFFSET_BITS=64");
-                build_bzip2_with(compiler, directory, &[&flags]).map(|directory| directory.join("bzip2"))
-            }
-            Source::Zstd => build_zstd(compiler, directory, &[&format!("CFLAGS={options}")]),
-            Source::Sqlite => build_speedtest(compiler, &words, directory),
-            Source::Lua => build_lua_with(compiler, directory, &[&format!("MYCFLAGS={options}")]),
-            Source::Kernel(name) => from_file(name, format!("{name}.c")),
-            Source::Npb(name) => from_file(name, format!("npb/{name}.c")),
-        }?;
-        self.built.insert(source, program.clone());
-        Ok(program)
-    }
-}
-
-fn build_speedtest(compiler: Compiler, words: &[&str], directory: &Path) -> Result<PathBuf> {
-    static AMALGAMATION: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let made = AMALGAMATION.get_or_init(|| {
-        let directory = fresh_directory(&env::temp_dir().display().to_string(), "bench-sqlite");
-        directory.and_then(|directory| sqlite_amalgamation(&directory)).map_err(|error| format!("{error:#}"))
-    });
-    let source = made.as_ref().map_err(|error| anyhow!("{error}"))?;
-    let include = format!("-I{}", source.display());
-    let own = ["-DSQLITE_THREADSAFE=0", "-DSQLITE_OMIT_LOAD_EXTENSION", &include];
-    let options = [words, &own].concat();
-    let output = directory.join("speedtest1");
-    compiler.build(&[source.join("test/speedtest1.c"), source.join("sqlite3.c")], &options, &output)?;
-    Ok(output)
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Input, Source, Workload};
 
     #[test]
-    fn times_are_no_part_of_the_result() {
-        let workload = |source| Workload { name: String::new(), source, arguments: Vec::new(), input: Input::Nothing };
+    fn times_and_logs_are_no_part_of_the_result() {
+        let workload = |source| Workload {
+            name: String::new(),
+            source,
+            arguments: Vec::new(),
+            input: Input::Nothing,
+            directory: None,
+        };
         let output = b" 100 - 7500 INSERTs into table with no index......    0.023s\nVerification Hash: 1 2\n";
         let expected = "100 - 7500 INSERTs into table with no index......\nVerification Hash: 1 2";
         assert_eq!(workload(Source::Sqlite).result(output), expected);
         assert!(workload(Source::Lua).result(output).contains("0.023s"));
+        let log = b"7:M 01 Jan 2026 00:00:00.000 # digest 0123 of 5 keys\n7:M 01 Jan 2026 00:00:00.001 # bye bye...\n";
+        assert_eq!(workload(Source::Redis).result(log), "0123 of 5 keys");
     }
 }

@@ -17,6 +17,8 @@ pub enum Package {
     Lua,
     /// pugixml 1.13.
     Pugixml,
+    /// Redis 7.0.15.
+    Redis,
     /// SQLite 3.40.1, in its canonical form: many files.
     Sqlite,
     /// zlib 1.2.13.
@@ -56,6 +58,13 @@ impl Package {
                 archive: "pugixml_1.13.orig.tar.gz",
                 sha256: "5c5ad5d7caeb791420408042a7d88c2c6180781bf218feca259fd9d840a888e1",
                 directory: "pugixml-1.13",
+            },
+            Package::Redis => Source {
+                package: "redis",
+                version: "5:7.0.15-1~deb12u7",
+                archive: "redis_7.0.15.orig.tar.gz",
+                sha256: "4b1dc4ee6d622a09fff9c6777191209750fb5e5a725ef78ea012d6eef4c22982",
+                directory: "redis-7.0.15",
             },
             Package::Sqlite => Source {
                 package: "sqlite3",
@@ -148,6 +157,16 @@ pub fn build_pugixml(compiler: Compiler, directory: &Path) -> Result<(PathBuf, P
     let source = Package::Pugixml.unpack(compiler, directory)?;
     compiler.make(&source, &["-j2", "BUILD=build", "config=release"])?;
     Ok((source.join("build/test"), source))
+}
+
+/// Builds programs of Redis, with the libc's allocator, and returns the directory that they are in.
+///
+/// # Errors
+/// What make printed.
+pub fn build_redis(compiler: Compiler, directory: &Path, arguments: &[&str]) -> Result<PathBuf> {
+    let source = Package::Redis.unpack(compiler, directory)?;
+    compiler.make(&source, &[&["-j2", "MALLOC=libc", "DEBUG="], arguments].concat())?;
+    Ok(source.join("src"))
 }
 
 /// Configures and builds zlib as a static library, runs its own tests, and returns its directory.

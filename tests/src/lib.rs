@@ -18,8 +18,8 @@ mod toolchain;
 pub use check::{Checked, require_move_between_all};
 pub use cluster::{Cluster, node_name, text, wait_until};
 pub use corpus::{
-    Package, build_bzip2, build_bzip2_with, build_dash, build_lua, build_lua_with, build_pugixml, build_zlib,
-    build_zstd, sqlite_amalgamation,
+    Package, build_bzip2, build_bzip2_with, build_dash, build_lua, build_lua_with, build_pugixml, build_redis,
+    build_zlib, build_zstd, sqlite_amalgamation,
 };
 pub use data::compressible;
 pub use network::Network;

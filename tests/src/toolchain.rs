@@ -17,7 +17,7 @@ pub enum Compiler {
     Clang,
     /// `maize cc`.
     Maize,
-    /// Any other, for this machine.
+    /// Any other; the one for C++ has this name with `++`.
     Command(&'static str),
 }
 
@@ -38,7 +38,7 @@ impl Compiler {
             Compiler::Gcc => "g++".into(),
             Compiler::Clang => "clang++-22 -stdlib=libc++ -static-libstdc++".into(),
             Compiler::Maize => format!("{} c++", maize().display()),
-            Compiler::Command(command) => command.into(),
+            Compiler::Command(command) => format!("{command}++"),
         }
     }
 

@@ -4,22 +4,15 @@
 //! is for when tests may (`./test --all`).
 
 use anyhow::{Context, Result, ensure};
-use maize_tests::{Checked, Compiler, ISAS, Input, Placement, Run, Running, Source, fresh_directory};
+use maize_tests::{Checked, Compiler, ISAS, Input, Placement, Run, Running, build_redis, fresh_directory};
 use rustix::process::{Pid, Signal, kill_process};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const SOURCE: Source = Source {
-    package: "redis",
-    version: "5:7.0.15-1~deb12u7",
-    archive: "redis_7.0.15.orig.tar.gz",
-    sha256: "4b1dc4ee6d622a09fff9c6777191209750fb5e5a725ef78ea012d6eef4c22982",
-    directory: "redis-7.0.15",
-};
+const PROGRAMS: [&str; 3] = ["redis-server", "redis-cli", "redis-benchmark"];
 const UNITS: [&str; 3] = ["unit/auth", "unit/keyspace", "unit/protocol"];
 
 /// Strings, numbers, sorted sets, streams, Lua, HyperLogLog, geography, and saving to a file.
@@ -65,15 +58,8 @@ static BUILT: LazyLock<Result<Built, String>> = LazyLock::new(|| build().map_err
 
 fn build() -> Result<Built> {
     let directory = fresh_directory(env!("CARGO_TARGET_TMPDIR"), "redis")?;
-    let with = |compiler: Compiler| -> Result<PathBuf> {
-        let directory = directory.join(compiler.name());
-        fs::create_dir_all(&directory)?;
-        let source = SOURCE.unpack(&directory)?;
-        compiler.make(&source, &["-j2", "MALLOC=libc", "DEBUG=", "redis-server", "redis-cli", "redis-benchmark"])?;
-        Ok(source.join("src"))
-    };
-    let native = with(Compiler::Clang).context("with clang")?;
-    let ours = with(Compiler::Maize).context("with maize cc")?;
+    let native = build_redis(Compiler::Clang, &directory, &PROGRAMS).context("with clang")?;
+    let ours = build_redis(Compiler::Maize, &directory, &PROGRAMS).context("with maize cc")?;
     Ok(Built { directory, native, ours })
 }
 

@@ -3,16 +3,18 @@
 //! `compile [ROUNDS]`: so many pairs of builds (5), each from a clean tree, one file at a time.
 
 use anyhow::{Context, Result};
-use maize_benches::{Source, clang_and_maize, directory, paired, rounds_and_names};
+use maize_abi::Isa;
+use maize_benches::{clang_with_musl, directory, paired, rounds_and_names};
+use maize_tests::{Compiler, build_lua_with};
 use std::time::Instant;
 
 fn main() -> Result<()> {
     let (rounds, _) = rounds_and_names(5)?;
-    let builds = clang_and_maize(&directory("compile")?)?;
+    let directory = directory("compile")?;
     let mut trees = Vec::new();
-    for mut builds in builds {
-        let directory = builds.program(Source::Lua)?.parent().context("no directory")?.to_owned();
-        trees.push((builds.compiler, directory));
+    for compiler in [clang_with_musl(Isa::X86_64)?, Compiler::Maize] {
+        let program = build_lua_with(compiler, &directory, &["MYCFLAGS=-O3"])?;
+        trees.push((compiler, program.parent().context("no directory")?.to_owned()));
     }
     let build = |index: usize| {
         let (compiler, directory) = &trees[index];

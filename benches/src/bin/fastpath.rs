@@ -9,7 +9,7 @@ use maize_benches::{Size, clang_and_maize, cpu_time, directory, geometric_mean, 
 fn main() -> Result<()> {
     let (rounds, wanted) = rounds_and_names(15)?;
     let directory = directory("fastpath")?;
-    let [mut clang, mut maize] = clang_and_maize(&directory)?;
+    let [mut clang, mut maize] = clang_and_maize()?;
     let mut medians = Vec::new();
     println!("| program | clang, s | maize, s | ratio | quartiles |\n|---|---:|---:|---:|---:|");
     for workload in workloads(&directory, Size::Full, &wanted)? {

@@ -30,9 +30,9 @@ fn main() -> Result<()> {
     let counter = Counter::new(&directory)?;
     let mut clang = Vec::new();
     for &isa in &isas {
-        clang.push(Builds::new(clang_with_musl(isa, &directory)?, directory.join(isa.name())));
+        clang.push(Builds::new(clang_with_musl(isa)?)?);
     }
-    let mut maize = Builds::new(Compiler::Maize, directory.join("maize"));
+    let mut maize = Builds::new(Compiler::Maize)?;
     let mut ratios = vec![Vec::new(); isas.len()];
     let mut notable = Vec::new();
     let names: Vec<_> = isas.iter().map(|isa| isa.name()).collect();

@@ -1,14 +1,16 @@
 //! Other ways to run one program on machines of several ISAs, against Maize, on x86-64: WebAssembly in Wasmtime, compiled ahead of time, and
 //! the x86-64 program of `clang-22 -O3` in qemu's emulator of programs.
 //!
-//! `peers [ROUNDS [NAME ...]]`: so many pairs of runs (5) of the C files among the programs whose names contain one of these.
-//! Wasmtime and a compiler with a libc for it (Zig's) are fetched from PyPI.
+//! `peers [ROUNDS [NAME ...]]`: so many pairs of runs (5) of the programs whose names contain one of these. Wasmtime runs
+//! those that compile for WASI as they are: files of our own, without exceptions. It and a compiler with a libc for it (Zig's) are fetched from PyPI.
 
 use anyhow::{Context, Result, ensure};
 use maize_benches::{
-    Ratio, Size, Source, clang_and_maize, cpu_time, directory, geometric_mean, paired, rounds_and_names, workloads,
+    Ratio, Size, Source, builds_directory, clang_and_maize, cpu_time, directory, geometric_mean, paired,
+    rounds_and_names, workloads,
 };
-use maize_tests::{Checked, benchmark_source};
+use maize_tests::Checked;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,41 +21,43 @@ const QEMU: &str = "/usr/bin/qemu-x86_64-static";
 fn main() -> Result<()> {
     let (rounds, wanted) = rounds_and_names(5)?;
     let directory = directory("peers")?;
-    let python = install(&directory)?;
+    let python = install()?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/wasm.py");
-    let [mut clang, mut maize] = clang_and_maize(&directory)?;
+    let [mut clang, mut maize] = clang_and_maize()?;
     let (mut wasm_ratios, mut qemu_ratios) = (Vec::new(), Vec::new());
     println!("| program | maize, s | Wasmtime, s | ratio | quartiles | qemu-x86_64, s | ratio | quartiles |");
     println!("|---|---:|---:|---:|---:|---:|---:|---:|");
     for workload in workloads(&directory, Size::Full, &wanted)? {
-        let Some(file) = c_file(workload.source) else { continue };
         let program = maize.program(workload.source)?;
         let native = clang.program(workload.source)?;
-        let module = compile(&python, &file, &directory)?;
-        let expected = cpu_time(workload.run(&program))?.1;
+        let expected = workload.result(&cpu_time(workload.run(&program))?.1);
         let same = |output: &[u8]| {
-            ensure!(output == expected, "{}: prints something else", workload.name);
+            ensure!(workload.result(output) == expected, "{}: prints something else", workload.name);
             Ok(())
         };
         let by_maize = || {
             let (time, output) = cpu_time(workload.run(&program))?;
             same(&output).map(|()| time)
         };
-        let by_wasmtime = || {
-            let run = workload.run_by(&python, &[script.to_string_lossy()], &module);
-            let outcome = run.run()?.succeeded()?;
-            same(&outcome.stdout)?;
-            let last = outcome.stderr.lines().last().context("no time")?;
-            last.trim().parse::<f64>().with_context(|| last.to_owned())
-        };
+        let mut wasm_cells = String::from("| | ");
+        if let Some(file) = portable_file(workload.source) {
+            let module = compile(&python, &file, &directory)?;
+            let by_wasmtime = || {
+                let outcome = workload.run_by(&python, &[script.to_string_lossy()], &module).run()?.succeeded()?;
+                same(&outcome.stdout)?;
+                let last = outcome.stderr.lines().last().context("no time")?;
+                last.trim().parse::<f64>().with_context(|| last.to_owned())
+            };
+            let ratio = paired(rounds, by_maize, by_wasmtime)?;
+            wasm_cells = cells(&ratio);
+            wasm_ratios.push(ratio.median);
+        }
         let by_qemu = || {
             let (time, output) = cpu_time(workload.run_by::<&str>(Path::new(QEMU), &[], &native))?;
             same(&output).map(|()| time)
         };
-        let wasm = paired(rounds, by_maize, by_wasmtime)?;
         let qemu = paired(rounds, by_maize, by_qemu)?;
-        println!("| {} | {:.3} | {} | {} |", workload.name, wasm.base, cells(&wasm), cells(&qemu));
-        wasm_ratios.push(wasm.median);
+        println!("| {} | {:.3} | {wasm_cells} | {} |", workload.name, qemu.base, cells(&qemu));
         qemu_ratios.push(qemu.median);
     }
     let (wasm, qemu) = (geometric_mean(&wasm_ratios), geometric_mean(&qemu_ratios));
@@ -65,32 +69,41 @@ fn cells(ratio: &Ratio) -> String {
     format!("{:.3} | {:.2} | {:.2}-{:.2}", ratio.other, ratio.median, ratio.quartiles.0, ratio.quartiles.1)
 }
 
-/// The programs that are one file and need nothing of an operating system.
-fn c_file(source: Source) -> Option<PathBuf> {
+/// The programs that are one file and need of an operating system no more than WASI has. It has no processes, sockets or signals (Redis,
+/// bzip2, zstd, SQLite's shell), and its `setjmp` (Lua) and exceptions need extensions that not all engines have.
+fn portable_file(source: Source) -> Option<PathBuf> {
     match source {
-        Source::Kernel(name) => Some(benchmark_source(&format!("{name}.c"))),
-        Source::Npb(name) => Some(benchmark_source(&format!("npb/{name}.c"))),
+        Source::Kernel(_) | Source::Npb(_) | Source::Cxx("containers" | "rays") => source.file(),
         _ => None,
     }
 }
 
-/// A Python with the packages.
-fn install(directory: &Path) -> Result<PathBuf> {
-    eprintln!("fetching Wasmtime and Zig ...");
-    let environment = directory.join("python");
-    run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
-    let python = environment.join("bin/python3");
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES))?;
+/// A Python with the packages, kept for the next time.
+fn install() -> Result<PathBuf> {
+    let environment = builds_directory()?.join(PACKAGES.join("-").replace("==", "-"));
+    let (python, complete) = (environment.join("bin/python3"), environment.join(".complete"));
+    if !complete.exists() {
+        eprintln!("fetching Wasmtime and Zig ...");
+        run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        run(Command::new(&python).args(install).args(PACKAGES))?;
+        std::fs::write(complete, "")?;
+    }
     Ok(python)
 }
 
-/// Compiles a C file to WebAssembly.
+/// Compiles a C or C++ file to WebAssembly.
 fn compile(python: &Path, file: &Path, directory: &Path) -> Result<PathBuf> {
     let name = file.file_stem().context("no name")?;
     let module = directory.join(name).with_extension("wasm");
+    let is_c = file.extension() == Some(OsStr::new("c"));
+    let (driver, standard) = if is_c { ("cc", "-std=gnu11") } else { ("c++", "-std=c++20") };
     let mut compiler = Command::new(python);
-    compiler.args(["-m", "ziglang", "cc", "-target", "wasm32-wasi", "-std=gnu11", "-O3", "-ffp-contract=off", "-o"]);
-    run(compiler.arg(&module).arg(file).arg("-lm"))?;
+    compiler.args(["-m", "ziglang", driver, "-target", "wasm32-wasi", standard, "-O3", "-ffp-contract=off"]);
+    if !is_c {
+        compiler.arg("-fno-exceptions");
+    }
+    run(compiler.arg("-o").arg(&module).arg(file).arg("-lm"))?;
     Ok(module)
 }
 

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use maize_benches::{Size, Source, clang_and_maize, directory, geometric_mean, workloads};
-use maize_tests::{Compiler, benchmark_source};
+use maize_tests::Compiler;
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -46,7 +46,7 @@ impl Code {
 
 fn main() -> Result<()> {
     let directory = directory("size")?;
-    let mut builds = clang_and_maize(&directory)?;
+    let mut builds = clang_and_maize()?;
     println!(
         "| program | hot, clang | hot, maize | ratio | padded | cold | file, clang | file, maize | of it x86_64, aarch64, riscv64 |"
     );
@@ -54,16 +54,16 @@ fn main() -> Result<()> {
     let mut ratios = Vec::new();
     let mut measured = HashSet::new();
     for workload in workloads(&directory, Size::Small, &[])? {
-        // SQLite and zstd leave no object files beside their programs.
+        // These leave no object files beside their programs.
         let source = workload.source;
-        if matches!(source, Source::Sqlite | Source::Zstd) || !measured.insert(source) {
+        if matches!(source, Source::Sqlite | Source::Zstd | Source::Cxx("xml")) || !measured.insert(source) {
             continue;
         }
         let mut programs = Vec::new();
         let mut codes = Vec::new();
         for builds in &mut builds {
             let program = builds.program(source)?;
-            codes.push(Code::of(&objects(source, builds.compiler, &program)?)?);
+            codes.push(Code::of(&objects(source, builds.compiler, &program, &directory)?)?);
             programs.push(program);
         }
         let [clang, maize] = &codes[..] else { unreachable!("two builds") };
@@ -71,7 +71,7 @@ fn main() -> Result<()> {
         ratios.push(ratio);
         println!(
             "| {} | {} | {} | {ratio:.3} | {} | {} | {} | {} | {} |",
-            if matches!(source, Source::Lua | Source::Bzip2) { format!("{source:?}") } else { workload.name },
+            if matches!(source, Source::Lua | Source::Bzip2 | Source::Redis) { format!("{source:?}") } else { workload.name },
             clang.hot,
             maize.hot,
             maize.padded,
@@ -85,16 +85,14 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A kernel's object file, compiled for this; or those that lie beside a package's program.
-fn objects(source: Source, compiler: Compiler, executable: &Path) -> Result<Vec<PathBuf>> {
-    let file = match source {
-        Source::Kernel(name) => Some(format!("{name}.c")),
-        Source::Npb(name) => Some(format!("npb/{name}.c")),
-        _ => None,
-    };
-    if let Some(file) = file {
-        let object = executable.with_extension("o");
-        compiler.build(&[benchmark_source(&file)], &["-std=gnu11", "-O3", "-c"], &object)?;
+/// The object file of one of our own programs, compiled for this; or those that lie beside a package's program.
+fn objects(source: Source, compiler: Compiler, executable: &Path, directory: &Path) -> Result<Vec<PathBuf>> {
+    if let Some(file) = source.file() {
+        let object = directory.join(compiler.name()).with_extension("o");
+        match source {
+            Source::Cxx(_) => compiler.build_cxx(&[file], &["-std=c++20", "-O3", "-c"], &object)?,
+            _ => compiler.build(&[file], &["-std=gnu11", "-O3", "-c"], &object)?,
+        }
         return Ok(vec![object]);
     }
     let mut objects = Vec::new();

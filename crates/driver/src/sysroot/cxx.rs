@@ -15,7 +15,7 @@ pub const ARCHIVE: &str = "libc++.a";
 /// Where the headers are in the sysroot.
 pub const INCLUDE: &str = "c++/v1";
 /// Where the libraries are in the source archive.
-const DIRECTORY: &str = "ziglang/lib";
+pub const DIRECTORY: &str = "ziglang/lib";
 /// What stands in the archive's headers for the inclusion of the configuration, which its compiler has on its command line.
 const NO_CONFIGURATION: &str = "/* zig patch: instead of including __config_site, zig adds -D flags when compiling */";
 const CONFIGURATION: &str = "#include <__config_site>";
@@ -26,15 +26,36 @@ const DIRECTORIES: &[&str] = &["", "filesystem", "ryu"];
 /// helpers', and the last is for libraries without exceptions.
 const LEFT_OUT: &[&str] = &["libcxx/new", "libcxx/filesystem/int128_builtins", "libcxxabi/cxa_noexception"];
 
+/// What Maize's libc has and musl does not.
+const LIBC_OPTION: &str = "-DHAVE___CXA_THREAD_ATEXIT_IMPL";
+
 pub(super) fn build(build: &Build<'_>) -> Result<(), SysrootError> {
-    let include = build.work.join("include");
-    source::LIBCXX.unpack(build.work)?;
-    let sources = build.work.join(DIRECTORY);
+    let mut library = prepare(build.work, &build.sysroot.include_directory())?;
+    library.units.iter_mut().for_each(|unit| unit.flags.push(LIBC_OPTION.into()));
+    build.compile_archive(ARCHIVE, &library.units)?;
+    build.install(&library.include, INCLUDE)
+}
+
+/// The C++ library, unpacked and ready to be compiled.
+pub struct Library {
+    /// Its headers as programs see them.
+    pub include: PathBuf,
+    /// What to compile.
+    pub units: Vec<Unit>,
+}
+
+/// Unpacks the library below `work` for a libc whose headers are in `libc`.
+///
+/// # Errors
+/// A download that fails, or a file that cannot be written.
+pub fn prepare(work: &Path, libc: &Path) -> Result<Library, SysrootError> {
+    let include = work.join("include");
+    source::LIBCXX.unpack(work)?;
+    let sources = work.join(DIRECTORY);
     install_headers(&sources, &include)?;
-    embedded::unpack("libcxx/internal/", &build.work.join("internal"))?;
-    let units = units(&sources, &include, &build.sysroot.include_directory(), build.work)?;
-    build.compile_archive(ARCHIVE, &units)?;
-    build.install(&include, INCLUDE)
+    embedded::unpack("libcxx/internal/", &work.join("internal"))?;
+    let units = units(&sources, &include, libc, work)?;
+    Ok(Library { include, units })
 }
 
 /// libc++'s headers, those of libc++abi for programs, and the configuration.
@@ -75,7 +96,6 @@ fn units(sources: &Path, include: &Path, libc: &Path, work: &Path) -> Result<Vec
         "-DLIBCXX_BUILDING_LIBCXXABI",
         "-DLIBC_NAMESPACE=__llvm_libc_common_utils",
         "-D_LIBCXXABI_BUILDING_LIBRARY",
-        "-DHAVE___CXA_THREAD_ATEXIT_IMPL",
     ]
     .map(OsString::from)
     .to_vec();

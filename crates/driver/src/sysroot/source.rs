@@ -46,13 +46,13 @@ pub const COMPILER_RT: Source = Source {
     client: Client::Pip { requirement: "pythondata-software-compiler-rt==0.0.post6206", directories: &[""] },
 };
 
-/// The sources of LLVM 22.1.8's libc++ and libc++abi, as packaged with the Zig compiler.
+/// The sources of LLVM 22.1.8's libc++, libc++abi and libunwind, as packaged with the Zig compiler.
 pub const LIBCXX: Source = Source {
     file: "ziglang-0.17.1-py3-none-manylinux_2_12_x86_64.manylinux2010_x86_64.musllinux_1_1_x86_64.whl",
     sha256: "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54",
     client: Client::Pip {
         requirement: "ziglang==0.17.1",
-        directories: &["ziglang/lib/libcxx", "ziglang/lib/libcxxabi"],
+        directories: &["ziglang/lib/libcxx", "ziglang/lib/libcxxabi", "ziglang/lib/libunwind"],
     },
 };
 
