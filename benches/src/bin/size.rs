@@ -71,7 +71,11 @@ fn main() -> Result<()> {
         ratios.push(ratio);
         println!(
             "| {} | {} | {} | {ratio:.3} | {} | {} | {} | {} | {} |",
-            if matches!(source, Source::Lua | Source::Bzip2 | Source::Redis) { format!("{source:?}") } else { workload.name },
+            if matches!(source, Source::Lua | Source::Bzip2 | Source::Redis) {
+                format!("{source:?}")
+            } else {
+                workload.name
+            },
             clang.hot,
             maize.hot,
             maize.padded,

@@ -17,13 +17,8 @@ pub const ARCHIVES: [&str; 2] = [cxx::ARCHIVE, "libunwind.a"];
 pub const INCLUDE: &str = cxx::INCLUDE;
 
 /// libunwind's sources for ELF, without those for other ways to unwind.
-const UNWINDER: [&str; 5] = [
-    "libunwind.cpp",
-    "UnwindLevel1.c",
-    "UnwindLevel1-gcc-ext.c",
-    "UnwindRegistersRestore.S",
-    "UnwindRegistersSave.S",
-];
+const UNWINDER: [&str; 5] =
+    ["libunwind.cpp", "UnwindLevel1.c", "UnwindLevel1-gcc-ext.c", "UnwindRegistersRestore.S", "UnwindRegistersSave.S"];
 
 /// Builds the archives and installs the headers below `root`, where musl is already.
 ///
@@ -58,9 +53,8 @@ pub fn build(
 
 fn unwinder(work: &Path, libc: &Path) -> Vec<Unit> {
     let directory = work.join(cxx::DIRECTORY).join("libunwind");
-    let mut flags: Vec<OsString> = ["-w", "-DNDEBUG", "-D_LIBUNWIND_IS_NATIVE_ONLY", "-funwind-tables"]
-        .map(OsString::from)
-        .to_vec();
+    let mut flags: Vec<OsString> =
+        ["-w", "-DNDEBUG", "-D_LIBUNWIND_IS_NATIVE_ONLY", "-funwind-tables"].map(OsString::from).to_vec();
     for include in [&directory.join("include"), &directory.join("src"), libc] {
         flags.extend(["-I".into(), include.as_os_str().to_owned()]);
     }
@@ -84,6 +78,9 @@ fn compile(unit: &Unit, tools: &Tools, isa: Isa) -> Result<(), SysrootError> {
     let mut clang = Command::new(&tools.clang);
     clang.arg(format!("--target={}", target(isa))).args(&unit.flags);
     // The last of several levels counts. The compiler's own headers come after musl's.
-    clang.args(["-O3", "-nostdlibinc", "-fno-pie", "-ffp-contract=off", "-c", "-o"]).arg(&unit.output).arg(&unit.source);
+    clang
+        .args(["-O3", "-nostdlibinc", "-fno-pie", "-ffp-contract=off", "-c", "-o"])
+        .arg(&unit.output)
+        .arg(&unit.source);
     command::run(&mut clang, "clang-22").map(drop)
 }
