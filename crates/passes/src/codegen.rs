@@ -5,7 +5,7 @@
 
 use crate::computed_goto;
 use crate::error::PassError;
-use crate::ir::{Builder, Linkage, Module, Place, Type, Value};
+use crate::ir::{Builder, Linkage, Module, Opcode, Place, Type, Value};
 use crate::isa::Target;
 use crate::migrating::stays_tail_call;
 use crate::points;
@@ -102,6 +102,7 @@ fn retarget(module: Module, isa: Isa, target: &Target) -> Result<(), String> {
 
 /// Where an indirect call becomes a jump, has other calls of the same target go by a copy of it. A jump cannot go by a register that calls
 /// preserve, and LLVM asks that of the target wherever it is kept: a call by it, with it in its record, would find no register at all.
+/// The same has been seen of calls in a loop (SQLite's `rtreeInsertCell`), so every call with its target in its own record goes by a copy.
 fn copy_jump_targets(module: Module) {
     for function in module.definitions() {
         let calls: Vec<Value> = function.instructions().into_iter().filter(|call| call.is_call_site()).collect();
@@ -109,12 +110,19 @@ fn copy_jump_targets(module: Module) {
         let targets: HashSet<Value> = targets.filter(|target| target.is_local()).collect();
         for call in calls {
             let target = call.callee();
-            if targets.contains(&target) && call.operand_bundle_count() > 0 {
+            if call.operand_bundle_count() > 0 && (targets.contains(&target) || keeps_target(call)) {
                 let copy = Builder::before(call).opaque_copy(target);
                 call.set_operand(call.operands().len() as u32 - 1, copy);
             }
         }
     }
+}
+
+/// Whether the target of an indirect call is in the call's own record.
+fn keeps_target(call: Value) -> bool {
+    let (target, operands) = (call.callee(), call.operands());
+    let is_target = |word: &Value| *word == target || word.is(Opcode::LLVMPtrToInt) && word.operands()[0] == target;
+    target.is_local() && operands[call.arguments().len()..operands.len() - 1].iter().any(is_target)
 }
 
 /// Makes 64-bit numbers of the 32-bit words at sites. The upper half is not looked at.
