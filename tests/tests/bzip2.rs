@@ -40,7 +40,7 @@ fn there_and_back(placement: &Placement) -> Result<usize> {
         let run = Run::new(&built.program).arguments([arguments]).placed(placement.clone());
         let outcome = run.input(Input::File(from.clone())).run()?.printed(&fs::read(to)?)?;
         if matches!(placement, Placement::Hopping { .. }) {
-            let report = outcome.moved(3)?;
+            let report = outcome.moved(1)?;
             moves += report.migrations.len();
             if report.migrations.len() > 60 {
                 require_move_between_all(&report)?;

@@ -164,7 +164,13 @@ pub fn check_run(isa: Isa, path: &Path) {
         command.arg(path);
         command
     };
-    let output = command.output().unwrap();
+    let output = loop {
+        match command.output() {
+            // A child that another thread has just forked still has the file open for writing, until it executes.
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            output => break output.unwrap(),
+        }
+    };
     assert_eq!(output.status.code(), Some(0), "{}: {output:?}", isa.name());
     let expected = format!("common read-only data\n{}\n", isa.name());
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
