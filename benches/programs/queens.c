@@ -1,5 +1,6 @@
 /* Solutions of the N queens problem: recursion with little work in each call. */
 #include <stdio.h>
+#include <stdlib.h>
 
 static unsigned solve(unsigned all, unsigned columns, unsigned left, unsigned right)
 {
@@ -14,8 +15,9 @@ static unsigned solve(unsigned all, unsigned columns, unsigned left, unsigned ri
     return count;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    printf("%u\n", solve((1u << 15) - 1, 0, 0, 0));
+    int size = argc > 1 ? atoi(argv[1]) : 15;
+    printf("%u\n", solve((1u << size) - 1, 0, 0, 0));
     return 0;
 }

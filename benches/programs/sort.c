@@ -34,11 +34,12 @@ static void quicksort(uint32_t *values, long count, comparison *compare)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static uint32_t values[COUNT], copy[COUNT];
+    int rounds = argc > 1 ? atoi(argv[1]) : 3;
     uint32_t state = 1;
-    for (int round = 0; round < 3; round++) {
+    for (int round = 0; round < rounds; round++) {
         for (int i = 0; i < COUNT; i++)
             values[i] = copy[i] = (state = state * 1664525u + 1013904223u) >> 4;
         comparison *volatile compare = by_value;

@@ -22,12 +22,13 @@ static struct entry *find(const char *word)
     return *place = entry;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    int words = argc > 1 ? atoi(argv[1]) : 5000000;
     uint32_t state = 1;
     unsigned distinct = 0, most = 0;
     char word[32];
-    for (int i = 0; i < 5000000; i++) {
+    for (int i = 0; i < words; i++) {
         state = state * 1664525u + 1013904223u;
         snprintf(word, sizeof word, "w%x", (state >> 8) % 60000);
         struct entry *entry = find(word);

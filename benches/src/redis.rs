@@ -110,7 +110,8 @@ pub fn write_data(directory: &Path, rounds: usize) -> Result<()> {
         let (from, to) = (account(below(100)), account(below(100)));
         add(&["HINCRBY", &to, "balance", "10"])?;
         if round % 4 == 0 {
-            add(&["EVAL", TRANSFER, "2", &from, &to, &below(50).to_string()])?;
+            // Not 0: -0 is no integer to the server, which ends when a command in the file fails.
+            add(&["EVAL", TRANSFER, "2", &from, &to, &(1 + below(50)).to_string()])?;
         }
         if round % 100 == 0 {
             add(&["SINTERSTORE", "set:common", "set:0", "set:1"])?;

@@ -2,14 +2,15 @@
 //! the x86-64 program of `clang-22 -O3` in qemu's emulator of programs.
 //!
 //! `peers [ROUNDS [NAME ...]]`: so many pairs of runs (5) of the programs whose names contain one of these. Wasmtime runs
-//! those that compile for WASI as they are: files of our own, without exceptions. It and a compiler with a libc for it (Zig's) are fetched from PyPI.
+//! those that compile for WASI as they are: files of our own, without exceptions. The emulator is given small inputs, since it takes minutes for large ones.
+//! Wasmtime and a compiler with a libc for it (Zig's) are fetched from PyPI.
 
 use anyhow::{Context, Result, ensure};
 use maize_benches::{
-    Ratio, Size, Source, builds_directory, clang_and_maize, cpu_time, directory, geometric_mean, paired,
+    Ratio, Size, Source, Workload, builds_directory, clang_and_maize, cpu_time, directory, geometric_mean, paired,
     rounds_and_names, workloads,
 };
-use maize_tests::Checked;
+use maize_tests::{Checked, Run};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,49 +25,55 @@ fn main() -> Result<()> {
     let python = install()?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/wasm.py");
     let [mut clang, mut maize] = clang_and_maize()?;
+    let full = workloads(&directory, Size::Full, &wanted)?;
+    let small = workloads(&directory.join("small"), Size::Small, &wanted)?;
     let (mut wasm_ratios, mut qemu_ratios) = (Vec::new(), Vec::new());
-    println!("| program | maize, s | Wasmtime, s | ratio | quartiles | qemu-x86_64, s | ratio | quartiles |");
-    println!("|---|---:|---:|---:|---:|---:|---:|---:|");
-    for workload in workloads(&directory, Size::Full, &wanted)? {
-        let program = maize.program(workload.source)?;
-        let native = clang.program(workload.source)?;
-        let expected = workload.result(&cpu_time(workload.run(&program))?.1);
-        let same = |output: &[u8]| {
-            ensure!(workload.result(output) == expected, "{}: prints something else", workload.name);
-            Ok(())
-        };
-        let by_maize = || {
-            let (time, output) = cpu_time(workload.run(&program))?;
-            same(&output).map(|()| time)
-        };
-        let mut wasm_cells = String::from("| | ");
-        if let Some(file) = portable_file(workload.source) {
+    println!(
+        "| program | maize, s | Wasmtime, s | ratio | quartiles | maize, s | qemu-x86_64, s | ratio | quartiles |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+    for (full, small) in full.iter().zip(&small) {
+        let program = maize.program(full.source)?;
+        let mut wasm_cells = String::from("| | | ");
+        if let Some(file) = portable_file(full.source) {
             let module = compile(&python, &file, &directory)?;
+            let expected = full.result(&cpu_time(full.run(&program))?.1);
             let by_wasmtime = || {
-                let outcome = workload.run_by(&python, &[script.to_string_lossy()], &module).run()?.succeeded()?;
-                same(&outcome.stdout)?;
+                let outcome = full.run_by(&python, &[script.to_string_lossy()], &module).run()?.succeeded()?;
+                same(full, &outcome.stdout, &expected)?;
                 let last = outcome.stderr.lines().last().context("no time")?;
                 last.trim().parse::<f64>().with_context(|| last.to_owned())
             };
-            let ratio = paired(rounds, by_maize, by_wasmtime)?;
+            let ratio = paired(rounds, || timed(full, full.run(&program), &expected), by_wasmtime)?;
             wasm_cells = cells(&ratio);
             wasm_ratios.push(ratio.median);
         }
-        let by_qemu = || {
-            let (time, output) = cpu_time(workload.run_by::<&str>(Path::new(QEMU), &[], &native))?;
-            same(&output).map(|()| time)
-        };
-        let qemu = paired(rounds, by_maize, by_qemu)?;
-        println!("| {} | {:.3} | {wasm_cells} | {} |", workload.name, qemu.base, cells(&qemu));
-        qemu_ratios.push(qemu.median);
+        let native = clang.program(small.source)?;
+        let expected = small.result(&cpu_time(small.run(&program))?.1);
+        let by_qemu = || timed(small, small.run_by::<&str>(Path::new(QEMU), &[], &native), &expected);
+        let ratio = paired(rounds, || timed(small, small.run(&program), &expected), by_qemu)?;
+        println!("| {} | {wasm_cells} | {} |", full.name, cells(&ratio));
+        qemu_ratios.push(ratio.median);
     }
     let (wasm, qemu) = (geometric_mean(&wasm_ratios), geometric_mean(&qemu_ratios));
-    println!("| **geometric mean** | | | **{wasm:.2}** | | | **{qemu:.2}** | |");
+    println!("| **geometric mean** | | | **{wasm:.2}** | | | | **{qemu:.2}** | |");
+    Ok(())
+}
+
+/// A run's processor time, seconds.
+fn timed(workload: &Workload, run: Run, expected: &str) -> Result<f64> {
+    let (time, output) = cpu_time(run)?;
+    same(workload, &output, expected).map(|()| time)
+}
+
+fn same(workload: &Workload, output: &[u8], expected: &str) -> Result<()> {
+    ensure!(workload.result(output) == expected, "{}: prints something else", workload.name);
     Ok(())
 }
 
 fn cells(ratio: &Ratio) -> String {
-    format!("{:.3} | {:.2} | {:.2}-{:.2}", ratio.other, ratio.median, ratio.quartiles.0, ratio.quartiles.1)
+    let Ratio { base, other, median, quartiles } = ratio;
+    format!("{base:.3} | {other:.3} | {median:.2} | {:.2}-{:.2}", quartiles.0, quartiles.1)
 }
 
 /// The programs that are one file and need of an operating system no more than WASI has. It has no processes, sockets or signals (Redis,
