@@ -2,7 +2,7 @@
 //! the x86-64 program of `clang-22 -O3` in qemu's emulator of programs.
 //!
 //! `peers [ROUNDS [NAME ...]]`: so many pairs of runs (5) of the programs whose names contain one of these. Wasmtime runs
-//! those that compile for WASI as they are: files of our own, without exceptions. The emulator is given small inputs, since it takes minutes for large ones.
+//! those that compile for WASI as they are: the C files of our own. The emulator is given small inputs, since it takes minutes for large ones.
 //! Wasmtime and a compiler with a libc for it (Zig's) are fetched from PyPI.
 
 use anyhow::{Context, Result, ensure};
@@ -11,7 +11,6 @@ use maize_benches::{
     rounds_and_names, workloads,
 };
 use maize_tests::{Checked, Run};
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -77,10 +76,10 @@ fn cells(ratio: &Ratio) -> String {
 }
 
 /// The programs that are one file and need of an operating system no more than WASI has. It has no processes, sockets or signals (Redis,
-/// bzip2, zstd, SQLite's shell), and its `setjmp` (Lua) and exceptions need extensions that not all engines have.
+/// bzip2, zstd, SQLite's shell), and its `setjmp` (Lua) and exceptions (C++) need extensions that not all engines have.
 fn portable_file(source: Source) -> Option<PathBuf> {
     match source {
-        Source::Kernel(_) | Source::Npb(_) | Source::Cxx("containers" | "rays") => source.file(),
+        Source::Kernel(_) | Source::Npb(_) => source.file(),
         _ => None,
     }
 }
@@ -99,17 +98,12 @@ fn install() -> Result<PathBuf> {
     Ok(python)
 }
 
-/// Compiles a C or C++ file to WebAssembly.
+/// Compiles a C file to WebAssembly.
 fn compile(python: &Path, file: &Path, directory: &Path) -> Result<PathBuf> {
     let name = file.file_stem().context("no name")?;
     let module = directory.join(name).with_extension("wasm");
-    let is_c = file.extension() == Some(OsStr::new("c"));
-    let (driver, standard) = if is_c { ("cc", "-std=gnu11") } else { ("c++", "-std=c++20") };
     let mut compiler = Command::new(python);
-    compiler.args(["-m", "ziglang", driver, "-target", "wasm32-wasi", standard, "-O3", "-ffp-contract=off"]);
-    if !is_c {
-        compiler.arg("-fno-exceptions");
-    }
+    compiler.args(["-m", "ziglang", "cc", "-target", "wasm32-wasi", "-std=gnu11", "-O3", "-ffp-contract=off"]);
     run(compiler.arg("-o").arg(&module).arg(file).arg("-lm"))?;
     Ok(module)
 }
