@@ -75,11 +75,14 @@ pub fn set_mask(mask: u64) {
 }
 
 /// The kernel's `sigaction`; its structure differs between ISAs. Returns the result and what the action was.
+///
+/// Without a restorer the mask is the third word. QEMU's user mode (7.2) looks for it in the fourth on RISC-V, too, so it is in both; a kernel reads and
+/// writes three.
 fn host_action(signal: u64, new: Option<Action>) -> (i64, Action) {
     let has_restorer = isa::page().has_restorer != 0;
     let pack = |action: Action| match has_restorer {
         true => [action.handler, action.flags | SA_RESTORER, isa::signal_restorer(), action.mask],
-        false => [action.handler, action.flags, action.mask, 0],
+        false => [action.handler, action.flags, action.mask, action.mask],
     };
     let new = new.map(pack);
     let mut old = [0; 4];
@@ -87,7 +90,7 @@ fn host_action(signal: u64, new: Option<Action>) -> (i64, Action) {
     // SAFETY: both structures are at most four words.
     let result = unsafe { kernel::call(RT_SIGACTION, [signal, new_address, old.as_mut_ptr() as u64, SET_SIZE]) };
     let [handler, flags, third, fourth] = old;
-    (result, Action { handler, flags, restorer: 0, mask: if has_restorer { fourth } else { third } })
+    (result, Action { handler, flags, restorer: 0, mask: if has_restorer { fourth } else { third | fourth } })
 }
 
 /// Makes the kernel do with a signal what the program wants; returns the kernel's result and what it did before.
