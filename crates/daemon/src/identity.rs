@@ -2,7 +2,7 @@
 
 use crate::directory::{Directory, read_if_there, write_private};
 use crate::error::{NodeError, Result};
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::BASE64_NOPAD;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
@@ -31,9 +31,10 @@ impl PublicKey {
     }
 }
 
+/// Base64 without the `-` of its variant for URLs, which would make one key of 64 look like an option.
 impl fmt::Display for PublicKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&BASE64URL_NOPAD.encode(&self.0))
+        formatter.write_str(&BASE64_NOPAD.encode(&self.0))
     }
 }
 
@@ -47,8 +48,8 @@ impl FromStr for PublicKey {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<PublicKey, String> {
-        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
-        bytes.map(PublicKey).ok_or_else(|| format!("{text}: not a public key, which has 43 letters, digits, - and _"))
+        let bytes = BASE64_NOPAD.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.map(PublicKey).ok_or_else(|| format!("{text}: not a public key, which has 43 letters, digits, + and /"))
     }
 }
 
@@ -110,7 +111,7 @@ impl Identity {
         let pair = crate::channel::generate()?;
         let configuration = Configuration { name, listen: listen.unwrap_or_else(everywhere), isas: Vec::new() };
         write_private(&directory.configuration(), to_toml(&configuration)?.as_bytes())?;
-        write_private(&directory.key(), format!("{}\n", BASE64URL_NOPAD.encode(&pair.private)).as_bytes())?;
+        write_private(&directory.key(), format!("{}\n", BASE64_NOPAD.encode(&pair.private)).as_bytes())?;
         Ok(Identity { configuration, private: pair.private, public: pair.public })
     }
 
@@ -121,7 +122,7 @@ impl Identity {
     pub fn read(directory: &Directory) -> Result<Identity> {
         directory.check()?;
         let text = read_if_there(&directory.key())?.unwrap_or_default();
-        let private: [u8; 32] = BASE64URL_NOPAD
+        let private: [u8; 32] = BASE64_NOPAD
             .decode(text.trim().as_bytes())
             .ok()
             .and_then(|bytes| bytes.try_into().ok())
@@ -195,6 +196,11 @@ mod tests {
         let again = Identity::create(&directory, Some("b".into()), None);
         assert!(matches!(again, Err(NodeError::Initialised { .. })));
         assert_eq!(Identity::read(&directory).unwrap().private, made.private);
+    }
+
+    #[test]
+    fn keys_can_stand_in_commands() {
+        assert!((0..=u8::MAX).all(|byte| !PublicKey::new([byte; 32]).to_string().starts_with('-')));
     }
 
     #[test]

@@ -157,7 +157,8 @@ impl Members {
     /// [`NodeError::UnknownNode`].
     pub fn named(&self, name: &str) -> Result<&Member> {
         self.iter().find(|member| member.name == name).ok_or_else(|| {
-            let names: Vec<&str> = self.iter().map(|member| member.name.as_str()).collect();
+            let mut names: Vec<&str> = self.iter().map(|member| member.name.as_str()).collect();
+            names.sort_unstable();
             let known =
                 if names.is_empty() { "none; join a cluster with `maize node join`".into() } else { names.join(", ") };
             NodeError::UnknownNode { name: name.into(), known }
