@@ -1,17 +1,10 @@
 /* memmove for x86-64, and as FUNCTION any other name. Up to 128 bytes all loads come before all stores, at both ends and overlapping in the middle, so
  * that there is no loop and no byte by byte; musl's `rep movsq` takes some 30 cycles to begin. */
-#include <stddef.h>
-#include <stdint.h>
+#include "words.h"
 
 #ifndef FUNCTION
 #define FUNCTION memmove
 #endif
-
-#define ANYWHERE aligned(1), may_alias
-typedef uint16_t word2 __attribute__((ANYWHERE));
-typedef uint32_t word4 __attribute__((ANYWHERE));
-typedef uint64_t word8 __attribute__((ANYWHERE));
-typedef uint64_t word16 __attribute__((vector_size(16), ANYWHERE));
 
 /* From here on the processor's own copying is as fast. */
 enum { LARGE = 4096 };

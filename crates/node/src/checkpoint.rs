@@ -173,7 +173,7 @@ impl Supervisor<'_> {
                 Some(format!("process {id} is stopped by a signal; let it go on (kill -CONT)"))
             }
             Some(Stage::LetGo) => None,
-            _ if program.is_moving() => Some(format!("process {id} is moving")),
+            _ if program.is_asked() => Some(format!("process {id} is moving")),
             _ => Some(format!("process {id} has reached no migration point")),
         };
         let late: Vec<String> = self.programs.iter().filter_map(late).collect();

@@ -71,7 +71,8 @@ pub(crate) fn given(number: u32) -> Option<BorrowedFd<'static>> {
     (flags >= 0 && flags & libc::FD_CLOEXEC == 0).then(|| unsafe { BorrowedFd::borrow_raw(raw) })
 }
 
-fn identity(status: &Stat) -> [u64; 2] {
+/// Device and inode.
+pub(crate) fn identity(status: &Stat) -> [u64; 2] {
     [status.st_dev, status.st_ino]
 }
 
@@ -285,7 +286,7 @@ impl Description {
     }
 }
 
-fn is_regular(status: &Stat) -> bool {
+pub(crate) fn is_regular(status: &Stat) -> bool {
     FileType::from_raw_mode(status.st_mode) == FileType::RegularFile
 }
 

@@ -2,7 +2,8 @@
 //! system call, and says whom to tell what. docs/processes.md has the rules, which are Linux's.
 
 use maize_abi::processes::SignalInformation;
-use maize_snapshot::{Change as Saved, Relation};
+pub(crate) use maize_snapshot::Change;
+use maize_snapshot::Relation;
 use std::collections::BTreeMap;
 
 /// A process id as programs see it.
@@ -33,39 +34,23 @@ pub(crate) const ECHILD: i64 = -10;
 pub(crate) const EACCES: i64 = -13;
 pub(crate) const EINVAL: i64 = -22;
 
-/// A change of a process that its parent can wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// With the status of `wait4`, and the time used: user and system, microseconds.
-    Ended {
-        status: i32,
-        times: [u64; 2],
-    },
-    /// By this signal.
-    Stopped {
-        signal: i32,
-    },
-    Continued,
+/// `si_code` and `si_status` of a change.
+fn described(change: Change) -> (i32, i32) {
+    match change {
+        Change::Ended { status, .. } if status & 0x7f == 0 => (CLD_EXITED, status >> 8 & 0xff),
+        Change::Ended { status, .. } if status & 0x80 != 0 => (CLD_DUMPED, status & 0x7f),
+        Change::Ended { status, .. } => (CLD_KILLED, status & 0x7f),
+        Change::Stopped { signal } => (CLD_STOPPED, signal),
+        Change::Continued => (CLD_CONTINUED, 18),
+    }
 }
 
-impl Change {
-    /// `si_code` and `si_status`.
-    fn described(self) -> (i32, i32) {
-        match self {
-            Change::Ended { status, .. } if status & 0x7f == 0 => (CLD_EXITED, status >> 8 & 0xff),
-            Change::Ended { status, .. } if status & 0x80 != 0 => (CLD_DUMPED, status & 0x7f),
-            Change::Ended { status, .. } => (CLD_KILLED, status & 0x7f),
-            Change::Stopped { signal } => (CLD_STOPPED, signal),
-            Change::Continued => (CLD_CONTINUED, 18),
-        }
-    }
-
-    fn option(self) -> u64 {
-        match self {
-            Change::Ended { .. } => WEXITED,
-            Change::Stopped { .. } => WSTOPPED,
-            Change::Continued => WCONTINUED,
-        }
+/// The option of `waitid` by which a change is waited for.
+fn option(change: Change) -> u64 {
+    match change {
+        Change::Ended { .. } => WEXITED,
+        Change::Stopped { .. } => WSTOPPED,
+        Change::Continued => WCONTINUED,
     }
 }
 
@@ -121,26 +106,6 @@ pub(crate) struct Notice {
     pub(crate) signal: Option<SignalInformation>,
 }
 
-impl From<Change> for Saved {
-    fn from(change: Change) -> Saved {
-        match change {
-            Change::Ended { status, times } => Saved::Ended { status, times },
-            Change::Stopped { signal } => Saved::Stopped { signal },
-            Change::Continued => Saved::Continued,
-        }
-    }
-}
-
-impl From<Saved> for Change {
-    fn from(change: Saved) -> Change {
-        match change {
-            Saved::Ended { status, times } => Change::Ended { status, times },
-            Saved::Stopped { signal } => Change::Stopped { signal },
-            Saved::Continued => Change::Continued,
-        }
-    }
-}
-
 /// The table.
 #[derive(Default)]
 pub(crate) struct Table {
@@ -166,7 +131,7 @@ impl Table {
             stops_silently: process.children.stop_silently,
             parent_end: process.parent_end,
             has_executed: process.executed,
-            change: process.change.map(Saved::from),
+            change: process.change,
         };
         self.processes.iter().map(relation).collect()
     }
@@ -180,7 +145,7 @@ impl Table {
                 group: relation.group,
                 session: relation.session,
                 children,
-                change: relation.change.map(Change::from),
+                change: relation.change,
                 parent_end: relation.parent_end,
                 executed: relation.has_executed,
             };
@@ -343,7 +308,7 @@ impl Table {
         if is_end && children.discarded {
             self.processes.remove(&id);
         }
-        let (code, status) = change.described();
+        let (code, status) = described(change);
         let silent = !is_end && children.stop_silently;
         let signal =
             SignalInformation { signal: SIGCHLD, code, sender: id.into(), value: u64::from(status.unsigned_abs()) };
@@ -377,7 +342,7 @@ impl Table {
         for (&id, process) in self.processes.iter().filter(|(id, process)| selected(**id, process)) {
             // A child that has ended and is not asked for its end counts as none, as on Linux.
             any |= !process.has_ended() || options & WEXITED != 0;
-            if let Some(change) = process.change.filter(|change| change.option() & options != 0) {
+            if let Some(change) = process.change.filter(|&change| option(change) & options != 0) {
                 found = Some((id, change));
                 break;
             }
@@ -391,7 +356,7 @@ impl Table {
                 process.change = None;
             }
         }
-        let (code, status) = change.described();
+        let (code, status) = described(change);
         Ok(Some(Found { id, code, status, times }))
     }
 }

@@ -1,7 +1,7 @@
 //! Opening a program's files again as a snapshot describes them. [`check`] changes nothing: whatever has become of a file is said before
 //! anything is done.
 
-use crate::describe::{flags_from_snapshot, given};
+use crate::describe::{self, flags_from_snapshot, given, is_regular};
 use maize_snapshot::{File as Described, FileKind, Metadata};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SeekFrom, Timestamps, fstat, futimens, memfd_create, open, seek};
@@ -234,9 +234,8 @@ fn standard(stream: u32, offset: Option<u64>, identity: [u64; 2]) -> io::Result<
         return Ok((stream < 3).then(null).transpose()?);
     };
     let status = fstat(own)?;
-    let is_same = [status.st_dev, status.st_ino] == identity;
-    let is_file = rustix::fs::FileType::from_raw_mode(status.st_mode) == rustix::fs::FileType::RegularFile;
-    if let Some(offset) = offset.filter(|_| is_file && (stream == 0 || is_same)) {
+    let is_same = describe::identity(&status) == identity;
+    if let Some(offset) = offset.filter(|_| is_regular(&status) && (stream == 0 || is_same)) {
         seek(own, SeekFrom::Start(offset))?;
     }
     own.try_clone_to_owned().map(Some)

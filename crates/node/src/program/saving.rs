@@ -1,7 +1,7 @@
 //! Saving a process: to the process it looks like a move, whose destination is this one (docs/protocol.md). It waits, with all of its
 //! memory in a file and its descriptors handed over, until it is let go or killed.
 
-use super::{Phase, Program, undelivered};
+use super::{Program, undelivered};
 use crate::error::RunError;
 use crate::host::{self, socket_pair};
 use crate::reminder::Reminder;
@@ -55,7 +55,7 @@ pub(crate) struct Held<'a> {
 impl Program {
     /// Asks the process to hand everything over, unless something else is being done with it; whether it has been asked.
     pub(crate) fn save(&mut self, now: Duration) -> Result<bool, RunError> {
-        if self.saving.is_some() || !self.may_be_asked() || self.request().is_some() {
+        if self.saving.is_some() || !self.may_be_asked() || self.is_asked() {
             return Ok(false);
         }
         let (theirs, ours) = socket_pair()?;
@@ -154,11 +154,6 @@ impl Program {
         let path = self.launchers.program.display();
         let is_foreign = self.current.control().is_none() && self.saving.is_none();
         is_foreign.then(|| format!("process {} executes another program than {path}, which is not Maize's", self.id))
-    }
-
-    /// Whether a move of it is under way.
-    pub(crate) fn is_moving(&self) -> bool {
-        matches!(&self.next, Some(next) if matches!(next.phase, Phase::Asked(_)))
     }
 
     /// Processor time used in all its hosts: user and system, microseconds.
