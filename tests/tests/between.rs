@@ -82,23 +82,13 @@ impl Journey {
         let (output, error) = self.log(name)?;
         Ok(Said { output, error, status: i32::try_from(status)? })
     }
-
-    /// How many host processes there are of the program, wherever it is: they have its file's name in their command lines.
-    fn hosts(&self, mark: &str) -> Result<usize> {
-        let mut count = 0;
-        for entry in fs::read_dir("/proc")?.flatten() {
-            let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            count += usize::from(line.split(|&byte| byte == 0).any(|word| word == mark.as_bytes()));
-        }
-        Ok(count)
-    }
 }
 
 #[test]
 fn a_program_moves_back_and_forth_between_nodes_of_different_isas() -> Result<()> {
     let Some(journey) = Journey::new("between-moves")? else { return Ok(()) };
     let (expected, file) = (journey.directory.join("expected"), journey.directory.join("file"));
-    let with = |file: &PathBuf| ["120".to_owned(), "60000".to_owned(), file.display().to_string(), "child".to_owned()];
+    let with = |file: &PathBuf| ["120".to_owned(), "400000".to_owned(), file.display().to_string(), "child".to_owned()];
     let words = |words: &[String; 4]| -> Vec<String> { words.to_vec() };
     let native = words(&with(&expected));
     let natively = journey.natively(&native.iter().map(String::as_str).collect::<Vec<_>>())?;
@@ -106,7 +96,12 @@ fn a_program_moves_back_and_forth_between_nodes_of_different_isas() -> Result<()
 
     let arguments = words(&with(&file));
     let first = journey.start(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
-    let mut follower = journey.cluster.command(1, &["logs", "--follow", &first]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut follower = journey
+        .cluster
+        .command(1, &["logs", "--follow", &first])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
     let mut name = first.clone();
     for step in 0..5 {
         journey.wait_for_progress(&name)?;
@@ -117,7 +112,10 @@ fn a_program_moves_back_and_forth_between_nodes_of_different_isas() -> Result<()
         ensure!(next.starts_with(&format!("{to}:")), "{next}");
         ensure!(journey.state(&next)? == "running", "{next}: {}", journey.state(&next)?);
         let moved = journey.state(&name)?;
-        ensure!(format!("{}:{}", moved["moved"]["node"].as_str().unwrap_or(""), moved["moved"]["program"]) == next, "{moved}");
+        ensure!(
+            format!("{}:{}", moved["moved"]["node"].as_str().unwrap_or(""), moved["moved"]["program"]) == next,
+            "{moved}"
+        );
         name = next;
     }
     journey.cluster.fail(0, &["migrate", &name, "--to", "b"], "the program is on b")?;
@@ -141,7 +139,7 @@ fn a_program_moves_back_and_forth_between_nodes_of_different_isas() -> Result<()
 #[test]
 fn a_program_that_has_moved_hears_signals_by_its_old_name() -> Result<()> {
     let Some(journey) = Journey::new("between-signals")? else { return Ok(()) };
-    let first = journey.start(&["100000", "60000"])?;
+    let first = journey.start(&["100000", "400000"])?;
     journey.wait_for_progress(&first)?;
     let second = journey.cluster.succeed(0, &["migrate", &first, "--to", "b"])?.trim().to_owned();
     journey.cluster.succeed(0, &["node", "kill", &first])?;
@@ -155,7 +153,8 @@ fn what_cannot_go_is_named_and_the_program_runs_on() -> Result<()> {
     let cluster = &journey.cluster;
     // Attached programs have their streams here.
     let program = journey.program.to_str().context("not text")?;
-    let mut attached = cluster.command(0, &["run", "--node", "a", program, "100000", "60000"]).stdout(Stdio::null()).spawn()?;
+    let mut attached =
+        cluster.command(0, &["run", "--node", "a", program, "100000", "400000"]).stdout(Stdio::null()).spawn()?;
     wait_until("it runs", || Ok(!cluster.programs(0)?.is_empty()))?;
     let number = cluster.programs(0)?[0]["program"].to_string();
     cluster.fail(0, &["migrate", &number, "--to", "b"], "--detach")?;
@@ -163,7 +162,7 @@ fn what_cannot_go_is_named_and_the_program_runs_on() -> Result<()> {
     attached.kill()?;
     attached.wait()?;
     // A node that takes none takes none that comes, either.
-    let name = journey.start(&["100000", "60000"])?;
+    let name = journey.start(&["100000", "400000"])?;
     cluster.succeed(0, &["node", "drain", "b"])?;
     journey.wait_for_progress(&name)?;
     cluster.fail(0, &["migrate", &name, "--to", "b"], "draining")?;
@@ -180,14 +179,19 @@ fn arriving(journey: &Journey) -> Vec<i32> {
 }
 
 fn begin_move(journey: &Journey, name: &str) -> Result<Child> {
-    Ok(journey.cluster.command(0, &["migrate", name, "--to", "b"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
+    Ok(journey
+        .cluster
+        .command(0, &["migrate", name, "--to", "b"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?)
 }
 
 #[test]
 fn a_destination_that_is_killed_leaves_the_program_at_its_source() -> Result<()> {
     let Some(journey) = Journey::new("between-killed")? else { return Ok(()) };
-    let expected = journey.natively(&["400", "60000"])?;
-    let name = journey.start(&["400", "60000"])?;
+    let expected = journey.natively(&["150", "400000"])?;
+    let name = journey.start(&["150", "400000"])?;
     journey.wait_for_progress(&name)?;
     let mut failed = 0;
     for round in 0..6_u64 {
@@ -224,8 +228,8 @@ fn a_destination_that_is_killed_leaves_the_program_at_its_source() -> Result<()>
 #[test]
 fn a_cut_network_leaves_the_program_at_its_source() -> Result<()> {
     let Some(journey) = Journey::new("between-cut")? else { return Ok(()) };
-    let expected = journey.natively(&["600", "60000"])?;
-    let name = journey.start(&["600", "60000"])?;
+    let expected = journey.natively(&["300", "400000"])?;
+    let name = journey.start(&["300", "400000"])?;
     journey.wait_for_progress(&name)?;
     let moving = begin_move(&journey, &name)?;
     let begun = Instant::now();

@@ -366,7 +366,10 @@ impl Node {
 }
 
 fn moves_in_circles(at: &Location) -> NodeError {
-    NodeError::Invalid(format!("the program has moved too often to be found; it was {}:{} at last", at.node, at.program))
+    NodeError::Invalid(format!(
+        "the program has moved too often to be found; it was {}:{} at last",
+        at.node, at.program
+    ))
 }
 
 /// How much of a log has been seen: all before a time, and so many records of that time.

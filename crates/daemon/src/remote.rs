@@ -111,13 +111,7 @@ fn attached(detach: bool) -> Attached {
 }
 
 /// Sends the executable, if the node does not have it.
-pub(crate) fn offer(
-    sealer: &mut Sealer,
-    opener: &mut Opener,
-    node: &str,
-    file: &mut File,
-    path: &Path,
-) -> Result<()> {
+pub(crate) fn offer(sealer: &mut Sealer, opener: &mut Opener, node: &str, file: &mut File, path: &Path) -> Result<()> {
     let lost = |source| NodeError::Lost { peer: node.into(), source };
     let mut hear = || -> Result<Reply> {
         receive(opener, LIMIT).map_err(lost)?.ok_or_else(|| lost(io::ErrorKind::UnexpectedEof.into()))

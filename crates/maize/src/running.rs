@@ -119,7 +119,9 @@ pub fn migrate(options: &Migrate) -> i32 {
     };
     let to = match &options.to {
         Goal::Node(_) if options.process.is_some() || options.dry_run => {
-            return refused("--process and --dry-run are for moves between ISAs; a program goes to another node as a whole");
+            return refused(
+                "--process and --dry-run are for moves between ISAs; a program goes to another node as a whole",
+            );
         }
         Goal::Node(node) => {
             return match migrate_to_node(options, node) {

@@ -3,10 +3,10 @@
 
 use crate::control::door::Client;
 use crate::control::protocol::{Answer, Failure, FailureKind, Saved};
+use crate::departure::Carry;
 use crate::describe::Description;
 use crate::processes::Id;
 use crate::program::{CLOSE_ON_EXEC, Held, OF_REGION, Program, Stage, monotonic_ns};
-use crate::departure::Carry;
 use crate::supervisor::{Left, Supervisor};
 use crate::write::{Parts, Writing};
 use maize_abi::control::Run;

@@ -54,7 +54,13 @@ pub fn receive(
     commit: impl FnOnce() -> Result<(), String>,
 ) -> Result<Report, RunError> {
     let name = Path::new("what the other node sends");
-    restore_from(input, Origin { name, own: Some(&options.program), changed: ChangedFiles::Refuse }, options, observe, commit)
+    restore_from(
+        input,
+        Origin { name, own: Some(&options.program), changed: ChangedFiles::Refuse },
+        options,
+        observe,
+        commit,
+    )
 }
 
 /// Where a snapshot comes from.

@@ -17,13 +17,7 @@ impl Daemon {
     }
 
     /// Has a program go to another node; returns where it is then.
-    pub(super) fn migrate(
-        &self,
-        program: u32,
-        to: &str,
-        isa: Option<String>,
-        timeout: Duration,
-    ) -> Result<Location> {
+    pub(super) fn migrate(&self, program: u32, to: &str, isa: Option<String>, timeout: Duration) -> Result<Location> {
         let own = &self.identity.configuration.name;
         if !self.programs.is_running(program) {
             return Err(NodeError::Invalid(format!("no program {program} runs on {own}")));

@@ -74,8 +74,7 @@ fn prepare(resident: &Resident, order: Leave, socket: TcpStream) -> Result<Journ
         other => return Err(format!("{name}: not understood: {other:?} instead of a shim")),
     };
     let log = log::Reader::open(&resident.directory).map_err(|error| format!("the program's log: {error}"))?;
-    let mut journey =
-        Journey { to: Location { node: name, program }, timeout, transfer, sealer, opener, log };
+    let mut journey = Journey { to: Location { node: name, program }, timeout, transfer, sealer, opener, log };
     journey.send_log()?;
     Ok(journey)
 }

@@ -14,12 +14,12 @@ use crate::directory::{Directory, make_private};
 use crate::error::{NodeError, Result};
 use crate::link::{self, QUESTIONS_LIMIT, Question};
 use crate::message::{
-    Attached, Ending, FromDestination, FromProgram, LIMIT, ProgramState, ProgramStatus, Start, Stream, ToProgram, Transfer,
-    WINDOW, receive, send,
+    Attached, Ending, FromDestination, FromProgram, LIMIT, ProgramState, ProgramStatus, Start, Stream, ToProgram,
+    Transfer, WINDOW, receive, send,
 };
+use arrive::{Link, Pieces};
 use maize_abi::Isa;
 use maize_node::{Departures, Exit, HopPlan, Report, RunError, RunOptions};
-use arrive::{Link, Pieces};
 use resident::Resident;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use std::ffi::OsString;
