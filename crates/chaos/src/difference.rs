@@ -94,6 +94,7 @@ impl fmt::Display for Ending {
             Exit::Status(status) => write!(formatter, "exit status {status}"),
             Exit::Signal(signal) => write!(formatter, "signal {signal}{}", signal_name(signal)),
             Exit::Saved => write!(formatter, "saved in a snapshot"),
+            Exit::Away => write!(formatter, "moved to another node"),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::directory::Directory;
 use crate::error::{NodeError, Result};
 use crate::identity::Identity;
 use crate::members::Members;
-use crate::message::{Join, LIMIT, LogRecord, NodeStatus, ProgramStatus, Reply, Request, receive, send};
+use crate::message::{Join, LIMIT, Location, LogRecord, NodeStatus, ProgramStatus, Reply, Request, receive, send};
 use crate::token::Token;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
@@ -14,6 +14,9 @@ use std::time::Duration;
 
 /// How long another node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a program may have moved since it had the name by which it is asked for.
+const MOST_MOVES: usize = 1000;
 
 /// The node that a command belongs to.
 pub struct Node {
@@ -190,7 +193,50 @@ impl Node {
     /// # Errors
     /// If there is no such program, or its node cannot be reached.
     pub fn signal(&self, name: Option<&str>, program: u32, signal: u8) -> Result<()> {
-        self.ask_for_deed(name, &Request::Signal { program, signal })
+        let request = |program| Request::Signal { program, signal };
+        match self.ask_where_it_is(name, program, Some(PATIENCE), request)? {
+            (_, Reply::Done) => Ok(()),
+            (asked, other) => Err(unexpected(asked, other)),
+        }
+    }
+
+    /// Has a detached program go to another node; returns where it is then. With `isa` it goes to that one there, and `timeout` is how long it may take to stop it.
+    ///
+    /// # Errors
+    /// If it stays where it is, with the reason.
+    pub fn migrate(
+        &self,
+        name: Option<&str>,
+        program: u32,
+        to: &str,
+        isa: Option<&str>,
+        timeout: Duration,
+    ) -> Result<Location> {
+        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        let request = |program| Request::Migrate { program, to: to.into(), isa: isa.map(String::from), timeout_ms };
+        // How long it takes depends on the program's size.
+        match self.ask_where_it_is(name, program, None, request)? {
+            (_, Reply::Migrated(location)) => Ok(location),
+            (asked, other) => Err(unexpected(asked, other)),
+        }
+    }
+
+    /// Asks something about a program where it is, if it has moved. Returns who has answered, too.
+    fn ask_where_it_is(
+        &self,
+        name: Option<&str>,
+        program: u32,
+        patience: Option<Duration>,
+        request: impl Fn(u32) -> Request,
+    ) -> Result<(String, Reply)> {
+        let mut at = Location { node: self.called(name), program };
+        for _ in 0..MOST_MOVES {
+            match self.ask_for(Some(&at.node), &request(at.program), patience)? {
+                Reply::Elsewhere(location) => at = location,
+                reply => return Ok((at.node, reply)),
+            }
+        }
+        Err(moves_in_circles(&at))
     }
 
     /// The programs of a node.
@@ -215,15 +261,29 @@ impl Node {
         follow: bool,
         mut take: impl FnMut(LogRecord) -> bool,
     ) -> Result<()> {
-        let mut connection = self.connect(name)?;
-        connection.send(&Request::Logs { program, follow })?;
-        loop {
-            match connection.receive()? {
-                Reply::Log(record) if take(record.clone()) => {}
-                Reply::Log(_) | Reply::EndOfLog => return Ok(()),
-                other => return Err(unexpected(connection.name, other)),
+        let mut at = Location { node: self.called(name), program };
+        // The log goes along with the program: what has been seen of it is not shown again.
+        let mut seen = Seen::default();
+        for _ in 0..MOST_MOVES {
+            let mut connection = self.connect(Some(&at.node))?;
+            connection.send(&Request::Logs { program: at.program, follow })?;
+            let mut again = seen;
+            loop {
+                match connection.receive()? {
+                    Reply::Log(record) if again.takes(&record) => {}
+                    Reply::Log(record) => {
+                        seen.note(&record);
+                        if !take(record) {
+                            return Ok(());
+                        }
+                    }
+                    Reply::EndOfLog => return Ok(()),
+                    Reply::Elsewhere(location) => break at = location,
+                    other => return Err(unexpected(connection.name, other)),
+                }
             }
         }
+        Err(moves_in_circles(&at))
     }
 
     fn ask_for_deed(&self, name: Option<&str>, request: &Request) -> Result<()> {
@@ -238,22 +298,33 @@ impl Node {
     }
 
     fn ask(&self, name: Option<&str>, request: &Request) -> Result<Reply> {
+        self.ask_for(name, request, Some(PATIENCE))
+    }
+
+    fn ask_for(&self, name: Option<&str>, request: &Request, patience: Option<Duration>) -> Result<Reply> {
         if name.is_none_or(|name| name == self.identity.configuration.name) {
-            return self.ask_daemon(request);
+            return self.ask_daemon_for(request, patience);
         }
         let mut connection = self.connect(name)?;
         let lost = connection.lost();
-        connection.opener.socket().set_read_timeout(Some(PATIENCE)).map_err(lost)?;
+        connection.opener.socket().set_read_timeout(patience).map_err(lost)?;
+        if patience.is_none() {
+            connection.opener.watch();
+        }
         connection.send(request)?;
         connection.receive()
     }
 
     fn ask_daemon(&self, request: &Request) -> Result<Reply> {
+        self.ask_daemon_for(request, Some(PATIENCE))
+    }
+
+    fn ask_daemon_for(&self, request: &Request, patience: Option<Duration>) -> Result<Reply> {
         let path = self.directory.control();
         let not_running = || NodeError::NotRunning { directory: self.directory.path().to_owned() };
         let mut stream = UnixStream::connect(&path).map_err(|_| not_running())?;
         let ask = || {
-            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_read_timeout(patience)?;
             stream.set_write_timeout(Some(PATIENCE))?;
             send(&mut stream, request)?;
             receive(&mut stream, LIMIT)
@@ -291,6 +362,36 @@ impl Node {
             }
             _ => address,
         })
+    }
+}
+
+fn moves_in_circles(at: &Location) -> NodeError {
+    NodeError::Invalid(format!(
+        "the program has moved too often to be found; it was {}:{} at last",
+        at.node, at.program
+    ))
+}
+
+/// How much of a log has been seen: all before a time, and so many records of that time.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    time_us: u64,
+    records: u64,
+}
+
+impl Seen {
+    fn note(&mut self, record: &LogRecord) {
+        let records = if record.time_us == self.time_us { self.records } else { 0 };
+        *self = Seen { time_us: record.time_us, records: records + 1 };
+    }
+
+    /// Whether a record of the same log, read again from its start, is one of them.
+    fn takes(&mut self, record: &LogRecord) -> bool {
+        if record.time_us == self.time_us && self.records > 0 {
+            self.records -= 1;
+            return true;
+        }
+        record.time_us < self.time_us
     }
 }
 

@@ -94,6 +94,11 @@ impl Directory {
         self.path.join("programs")
     }
 
+    /// Which programs have come from other nodes, by the names of the attempts.
+    pub(crate) fn arrivals(&self) -> PathBuf {
+        self.path.join("arrivals")
+    }
+
     /// Executables by their hash.
     pub(crate) fn store(&self) -> PathBuf {
         self.path.join("store")

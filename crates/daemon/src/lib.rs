@@ -3,6 +3,7 @@
 //! [`daemon`] is maized, one process a node; it runs no program itself. [`shim`] is the process that does, one for each program, which outlives the daemon.
 //! [`client`] and [`remote`] are what the commands do. They speak by [`message`] over [`channel`].
 
+mod arrivals;
 pub mod channel;
 pub mod client;
 pub mod daemon;

@@ -2,7 +2,7 @@
 
 use crate::channel::Handover;
 use crate::error::{NodeError, Result};
-use crate::message::{LIMIT, Start, receive, send};
+use crate::message::{LIMIT, Location, ProgramStatus, Start, Transfer, receive, send};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
 };
@@ -22,6 +22,8 @@ pub(crate) struct Order {
     pub(crate) start: Start,
     /// In the store.
     pub(crate) executable: PathBuf,
+    /// It comes from another node.
+    pub(crate) arrival: Option<Come>,
     /// Where the program's own directory is made.
     pub(crate) programs: PathBuf,
     /// What this node is called.
@@ -32,14 +34,39 @@ pub(crate) struct Order {
     pub(crate) connection: Handover,
 }
 
+/// What is known of a program that comes from another node, besides how it was started.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Come {
+    pub(crate) status: ProgramStatus,
+    pub(crate) transfer: Transfer,
+}
+
+/// Where a program is to go.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Leave {
+    /// The node.
+    pub(crate) to: String,
+    /// The ISA to be on there.
+    pub(crate) isa: Option<String>,
+    /// How long it may take to stop the program.
+    pub(crate) timeout: Duration,
+    /// The connection to that node. Its socket comes after the question.
+    pub(crate) connection: Handover,
+}
+
 /// What the daemon asks a shim.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) enum Question {
     /// Close when the program ends.
     Watch,
     /// Send the program this signal.
     Signal(u8),
+    /// Take the program to another node. The answer is where it is then, or why it has not gone.
+    Leave(Box<Leave>),
 }
+
+/// The longest question: a name, and a handover.
+pub(crate) const QUESTIONS_LIMIT: usize = 1024;
 
 /// Shims answer at once.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,12 +75,17 @@ const ORDERS_LIMIT: usize = LIMIT + (64 << 10);
 
 /// Hands a connection over, with what is to be done with it.
 pub(crate) fn hand_over(shim: &mut UnixStream, order: &Order, socket: &TcpStream) -> io::Result<()> {
+    send_socket(shim, socket)?;
+    send_order(shim, order)
+}
+
+fn send_socket(shim: &UnixStream, socket: &TcpStream) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let sockets = [socket.as_fd()];
     ancillary.push(SendAncillaryMessage::ScmRights(&sockets));
-    rustix::net::sendmsg(&*shim, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::NOSIGNAL)?;
-    send_order(shim, order)
+    rustix::net::sendmsg(shim, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(())
 }
 
 /// Orders are a little longer than what is the limit between machines.
@@ -66,17 +98,20 @@ fn send_order(shim: &mut UnixStream, order: &Order) -> io::Result<()> {
 
 /// Takes a connection over.
 pub(crate) fn take_over(daemon: &mut UnixStream) -> io::Result<(Order, TcpStream)> {
+    let socket = receive_socket(daemon)?;
+    let order = receive(daemon, ORDERS_LIMIT)?;
+    Ok((order.ok_or(io::ErrorKind::UnexpectedEof)?, socket))
+}
+
+/// Takes a socket that comes by itself.
+pub(crate) fn receive_socket(daemon: &UnixStream) -> io::Result<TcpStream> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
-    rustix::net::recvmsg(&*daemon, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    rustix::net::recvmsg(daemon, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
     let rights = |message| if let RecvAncillaryMessage::ScmRights(rights) = message { Some(rights) } else { None };
     let socket: Option<OwnedFd> = ancillary.drain().filter_map(rights).flatten().next();
-    let order = receive(daemon, ORDERS_LIMIT)?;
-    match (order, socket) {
-        (Some(order), Some(socket)) => Ok((order, socket.into())),
-        _ => Err(io::ErrorKind::UnexpectedEof.into()),
-    }
+    Ok(socket.ok_or(io::ErrorKind::UnexpectedEof)?.into())
 }
 
 /// The socket of a program's shim.
@@ -99,4 +134,16 @@ pub(crate) fn ask(program: &Path, question: &Question) -> Result<UnixStream> {
         }
     };
     ask().map_err(NodeError::file("ask", &path))
+}
+
+/// Has the shim of a program take it to another node, by this connection. Waits until it is there, or stays.
+pub(crate) fn leave(program: &Path, leave: Leave, connection: &TcpStream) -> Result<Location> {
+    let path = socket(program);
+    let ask = || -> io::Result<std::result::Result<Location, String>> {
+        let mut stream = UnixStream::connect(&path)?;
+        send(&mut stream, &Question::Leave(Box::new(leave)))?;
+        send_socket(&stream, connection)?;
+        receive(&mut stream, LIMIT)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    };
+    ask().map_err(NodeError::file("ask", &path))?.map_err(NodeError::Invalid)
 }

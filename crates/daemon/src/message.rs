@@ -12,7 +12,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 /// The version of the protocol: of the handshake and of all messages.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// The longest message among members: arguments and environment of a program are the largest part of one.
 pub const LIMIT: usize = 4 << 20;
 /// The longest message of somebody who is no member.
@@ -48,6 +48,28 @@ pub enum Request {
         program: u32,
         /// The signal's number.
         signal: u8,
+    },
+    /// Have a detached program go to another node.
+    Migrate {
+        /// The program.
+        program: u32,
+        /// The node.
+        to: String,
+        /// The ISA to be on there; the node's own if `None`.
+        isa: Option<String>,
+        /// How long it may take to stop the program, in milliseconds.
+        timeout_ms: u64,
+    },
+    /// Take over a program. The answers are those to [`Request::Start`]; what follows [`Reply::Ready`] is said by the program's new shim ([`FromDestination`]).
+    Receive(Box<Arrival>),
+    /// Has this program come? If not, it is not to come any more.
+    Settle(Transfer),
+    /// Ask that of another node. Only from the same machine.
+    Inquire {
+        /// The node.
+        node: String,
+        /// Of the program.
+        transfer: Transfer,
     },
     /// How are you yourself? Only from the same machine.
     Status,
@@ -87,6 +109,63 @@ pub enum Reply {
     EndOfLog,
     /// The programs.
     Programs(Vec<ProgramStatus>),
+    /// The program is not here any more; ask there.
+    Elsewhere(Location),
+    /// It has gone there.
+    Migrated(Location),
+    /// The number that the program has there, if it has come.
+    Settled(Option<u32>),
+}
+
+/// The name of one attempt to bring a program to another node.
+pub type Transfer = [u8; 16];
+
+/// Where a program is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Location {
+    /// The node.
+    pub node: String,
+    /// Its number there.
+    pub program: u32,
+}
+
+/// A program that comes from another node.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Arrival {
+    /// As it was started, with the ISA that it is to be on here.
+    pub start: Start,
+    /// As it is known where it comes from.
+    pub status: ProgramStatus,
+    /// Names this attempt.
+    pub transfer: Transfer,
+}
+
+/// What the shim that a program leaves says to the one that it comes to.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToDestination {
+    /// The program has written this so far.
+    Log(LogRecord),
+    /// A part of the program, as a snapshot.
+    Piece(Vec<u8>),
+    /// That was the last.
+    EndOfPieces,
+    /// The program is yours: it will never run here again.
+    Commit,
+    /// It is known here that you have it.
+    Known,
+}
+
+/// What the shim that a program comes to says to the one that it leaves.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum FromDestination {
+    /// The program can come, and will have this number.
+    Ready(u32),
+    /// It cannot come, for this reason.
+    Refused(String),
+    /// All of it is here, and waits.
+    Restored,
+    /// It is here, and runs.
+    Taken,
 }
 
 /// To become a member.
@@ -188,7 +267,7 @@ impl Text {
 }
 
 /// A program to be run.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Start {
     /// Of the executable (SHA-256).
     pub hash: [u8; 32],
@@ -211,7 +290,7 @@ pub struct Start {
 }
 
 /// A tour between ISAs of one node.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hop {
     /// In this order.
     pub isas: Vec<String>,
@@ -331,13 +410,15 @@ pub struct ProgramStatus {
 }
 
 /// What a program is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProgramState {
     /// It runs.
     Running,
     /// It has ended.
     Ended(Ending),
+    /// It has gone to another node.
+    Moved(Location),
     /// Its shim is gone, and has not said how it ended.
     Lost,
 }

@@ -1,11 +1,12 @@
 //! `maize run --node`: has a program run on another node as if it ran here. Its streams, its terminal and signals for it are relayed, and how it ends is how
 //! the command ends.
 
+use crate::channel::{Opener, Sealer};
 use crate::client::{Connection, Node, unexpected};
 use crate::error::{NodeError, Result};
 use crate::message::{
-    Attached, Ending, FromProgram, Hop, PIECE, Reply, Request, Start, Stream, TerminalSize, Text, ToProgram, WINDOW,
-    send,
+    Attached, Ending, FromProgram, Hop, LIMIT, PIECE, Reply, Request, Start, Stream, TerminalSize, Text, ToProgram,
+    WINDOW, receive, send,
 };
 use ring::digest::{Context, SHA256};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
@@ -110,26 +111,34 @@ fn attached(detach: bool) -> Attached {
 }
 
 /// Sends the executable, if the node does not have it.
-fn begin(connection: &mut Connection, file: &mut File, path: &Path) -> Result<u32> {
-    match connection.receive()? {
-        Reply::Ready => {}
-        Reply::SendExecutable => {
-            io::Seek::rewind(file).map_err(NodeError::file("read", path))?;
-            let mut buffer = vec![0; PIECE];
-            loop {
-                let length = file.read(&mut buffer).map_err(NodeError::file("read", path))?;
-                if length == 0 {
-                    break;
-                }
-                connection.send(&ToProgram::Input(buffer[..length].to_vec()))?;
+pub(crate) fn offer(sealer: &mut Sealer, opener: &mut Opener, node: &str, file: &mut File, path: &Path) -> Result<()> {
+    let lost = |source| NodeError::Lost { peer: node.into(), source };
+    let mut hear = || -> Result<Reply> {
+        receive(opener, LIMIT).map_err(lost)?.ok_or_else(|| lost(io::ErrorKind::UnexpectedEof.into()))
+    };
+    let mut reply = hear()?;
+    if matches!(reply, Reply::SendExecutable) {
+        io::Seek::rewind(file).map_err(NodeError::file("read", path))?;
+        let mut buffer = vec![0; PIECE];
+        loop {
+            let length = file.read(&mut buffer).map_err(NodeError::file("read", path))?;
+            if length == 0 {
+                break;
             }
-            match connection.receive()? {
-                Reply::Ready => {}
-                other => return Err(unexpected(connection.name.clone(), other)),
-            }
+            send(sealer, &ToProgram::Input(buffer[..length].to_vec())).map_err(lost)?;
         }
-        other => return Err(unexpected(connection.name.clone(), other)),
+        reply = hear()?;
     }
+    match reply {
+        Reply::Ready => Ok(()),
+        other => Err(unexpected(node.into(), other)),
+    }
+}
+
+/// Has it started there.
+fn begin(connection: &mut Connection, file: &mut File, path: &Path) -> Result<u32> {
+    let Connection { name, sealer, opener } = connection;
+    offer(sealer, opener, name, file, path)?;
     match connection.receive()? {
         FromProgram::Started(program) => Ok(program),
         FromProgram::CannotStart { status, message } => Err(NodeError::CannotStart { status, message }),

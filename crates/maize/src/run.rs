@@ -46,7 +46,8 @@ fn end(result: Result<Exit, Failure>) -> i32 {
     match result {
         Ok(Exit::Status(status)) => status,
         Ok(Exit::Signal(signal)) => end_by(signal),
-        Ok(Exit::Saved) => SAVED,
+        // A run of this command's own is told to go nowhere.
+        Ok(Exit::Saved | Exit::Away) => SAVED,
         Err((code, message)) => {
             terminal::error(&message);
             code
@@ -81,6 +82,7 @@ fn run(options: Run) -> Result<Exit, Failure> {
         patience: options.patience,
         kill_destination: options.kill_destination,
         signals: signals_to_hand_on(),
+        departures: None,
     };
     let result = maize_node::run(&run, &mut |event| {
         if let Event::Moved(migration) = event {
@@ -109,6 +111,7 @@ fn go_on(options: &Restore) -> Result<Exit, Failure> {
         patience: Duration::from_secs(2),
         kill_destination: Vec::new(),
         signals: signals_to_hand_on(),
+        departures: None,
     };
     let changed = match options.changed_files {
         Changed::Refuse => ChangedFiles::Refuse,

@@ -1,7 +1,10 @@
 //! `maize ps`, `maize migrate`, `maize checkpoint` and `maize events`: what is done with running programs.
 
-use crate::arguments::running::{Checkpoint, Events, Migrate, Ps};
+use crate::arguments::nodes::ProgramName;
+use crate::arguments::running::{Checkpoint, Events, Goal, Migrate, Ps};
 use crate::error::{CommandError, print};
+use maize_daemon::client::Node;
+use maize_daemon::message::Location;
 use maize_driver::cc::terminal;
 use maize_node::{Action, Answer, CONTROL_VERSION, ControlError, Controlled, Outcome, Saved, Status};
 use serde::Serialize;
@@ -101,15 +104,44 @@ pub fn explain(error: &ControlError) -> i32 {
     if matches!(error, ControlError::NoSuchProgram(_)) { NO_SUCH_PROGRAM } else { 1 }
 }
 
+#[derive(Serialize)]
+struct MovedToNode {
+    version: u32,
+    #[serde(flatten)]
+    location: Location,
+}
+
 /// `maize migrate`; returns its exit status.
 pub fn migrate(options: &Migrate) -> i32 {
+    let refused = |text: &str| {
+        terminal::error(&text);
+        1
+    };
+    let to = match &options.to {
+        Goal::Node(_) if options.process.is_some() || options.dry_run => {
+            return refused(
+                "--process and --dry-run are for moves between ISAs; a program goes to another node as a whole",
+            );
+        }
+        Goal::Node(node) => {
+            return match migrate_to_node(options, node) {
+                Ok(()) => 0,
+                Err(error) => refused(&error.to_string()),
+            };
+        }
+        Goal::Isa(_) if options.isa.is_some() => return refused("--isa is for moves to another node; say either"),
+        Goal::Isa(_) if options.program.node.is_some() => {
+            return refused("a program changes the ISA where it is: run this on that node, with the PID alone");
+        }
+        Goal::Isa(isa) => isa,
+    };
     let action = Action::Migrate {
-        to: options.to.name().to_owned(),
+        to: to.name().to_owned(),
         process: options.process,
         timeout_ms: u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX),
         dry_run: options.dry_run,
     };
-    let outcomes = match Controlled::find(options.pid).and_then(|mut program| program.ask(action)) {
+    let outcomes = match Controlled::find(options.program.program).and_then(|mut program| program.ask(action)) {
         Ok(Answer::Migrated(outcomes)) => outcomes,
         Ok(_) => return explain(&ControlError::Ended),
         Err(error) => return explain(&error),
@@ -126,6 +158,17 @@ pub fn migrate(options: &Migrate) -> i32 {
             1
         }
     }
+}
+
+fn migrate_to_node(options: &Migrate, to: &str) -> Result<(), CommandError> {
+    let ProgramName { node, program } = &options.program;
+    let local = Node::open(options.place.dir.clone())?;
+    let isa = options.isa.map(|isa| isa.name());
+    let location = local.migrate(node.as_deref(), *program, to, isa, options.timeout)?;
+    print(&match options.json {
+        true => json(&MovedToNode { version: 1, location })?,
+        false => format!("{}:{}\n", location.node, location.program),
+    })
 }
 
 fn described(outcome: &Outcome, dry_run: bool) -> String {

@@ -3,10 +3,11 @@
 
 use crate::control::door::Client;
 use crate::control::protocol::{Answer, Failure, FailureKind, Saved};
+use crate::departure::Carry;
 use crate::describe::Description;
 use crate::processes::Id;
 use crate::program::{CLOSE_ON_EXEC, Held, OF_REGION, Program, Stage, monotonic_ns};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Left, Supervisor};
 use crate::write::{Parts, Writing};
 use maize_abi::control::Run;
 use maize_snapshot::{Descriptor, Executable, Mapped, Metadata, Process, Signal};
@@ -20,13 +21,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Time between attempts.
 const AGAIN: Duration = Duration::from_millis(10);
 
+/// Where a snapshot goes.
+pub(crate) enum Goal {
+    /// To this file.
+    File(PathBuf),
+    /// To another node. Nothing when that is under way.
+    Away(Option<Carry>),
+}
+
 /// What is to be done.
-#[derive(Clone, Debug)]
 pub(crate) struct Order {
     /// Who is told; nobody, if the run itself does it.
     pub(crate) client: Option<Client>,
     /// Where to.
-    pub(crate) file: PathBuf,
+    pub(crate) to: Goal,
     /// The program runs on afterwards.
     pub(crate) leave_running: bool,
     /// How long to try.
@@ -99,7 +107,7 @@ impl Supervisor<'_> {
                     self.let_all_go();
                     job.stage = Progress::Failing;
                 }
-                Ok(true) => match self.write(&job.order) {
+                Ok(true) => match self.write(&mut job.order) {
                     Ok(writing) => {
                         let stopped = job.began.elapsed();
                         if job.order.leave_running {
@@ -107,17 +115,17 @@ impl Supervisor<'_> {
                         }
                         job.stage = Progress::Writing(writing, stopped);
                     }
-                    Err(reason) => return self.fail(&job, FailureKind::Refused, reason),
+                    Err(reason) => return self.fail(job, FailureKind::Refused, reason),
                 },
                 Ok(false) if now >= job.deadline => {
                     let reason = self.laggards(&job.reason);
-                    return self.fail(&job, FailureKind::Timeout, reason);
+                    return self.fail(job, FailureKind::Timeout, reason);
                 }
                 Ok(false) => job.stage = self.next_stage(),
             },
             Progress::Writing(writing, stopped) => match writing.result() {
                 None => {}
-                Some(Err(reason)) => return self.fail(&job, FailureKind::Refused, reason),
+                Some(Err(reason)) => return self.fail(job, FailureKind::Refused, reason),
                 Some(Ok(bytes)) => {
                     let pause = if job.order.leave_running { *stopped } else { job.began.elapsed() };
                     self.saved(&job, bytes, pause);
@@ -127,7 +135,7 @@ impl Supervisor<'_> {
             Progress::Failing => {
                 if now >= job.deadline {
                     let reason = job.reason.clone();
-                    return self.fail(&job, FailureKind::Timeout, reason);
+                    return self.fail(job, FailureKind::Timeout, reason);
                 }
                 if self.programs.values().all(|program| program.saving_stage().is_none()) {
                     job.stage = Progress::Resting(now + AGAIN);
@@ -184,9 +192,16 @@ impl Supervisor<'_> {
         }
     }
 
-    fn fail(&mut self, job: &Checkpoint, kind: FailureKind, reason: String) -> Option<Checkpoint> {
+    fn fail(&mut self, mut job: Checkpoint, kind: FailureKind, reason: String) -> Option<Checkpoint> {
         self.let_all_go();
-        let message = format!("no snapshot was taken, and the program runs on: {reason}");
+        let message = match &mut job.order.to {
+            Goal::File(_) => format!("no snapshot was taken, and the program runs on: {reason}"),
+            Goal::Away(carry) => {
+                // Once it is under way, it is known there.
+                let _ = carry.take().map(|carry| carry(Err(reason)));
+                return None;
+            }
+        };
         match job.order.client {
             Some(client) => self.answer_client(client, Answer::Error(Failure { kind, message })),
             None => eprintln!("maize: warning: {message}"),
@@ -196,22 +211,24 @@ impl Supervisor<'_> {
 
     /// The snapshot is on disk.
     fn saved(&mut self, job: &Checkpoint, bytes: u64, pause: Duration) {
-        let file = &job.order.file;
-        let saved = Saved { file: file.display().to_string(), bytes, pause_us: pause.as_secs_f64() * 1e6 };
         if !job.order.leave_running {
             for program in self.programs.values() {
                 // It waits, and will never run again.
                 let _ = kill_process(program.current.pid(), KernelSignal::KILL);
             }
-            self.saved_to = Some(file.clone());
+            self.left = Some(match &job.order.to {
+                Goal::File(file) => Left::Saved(file.clone()),
+                Goal::Away(_) => Left::Away,
+            });
         }
-        if let Some(client) = job.order.client {
+        if let (Some(client), Goal::File(file)) = (job.order.client, &job.order.to) {
+            let saved = Saved { file: file.display().to_string(), bytes, pause_us: pause.as_secs_f64() * 1e6 };
             self.answer_client(client, Answer::Saved(saved));
         }
     }
 
     /// Describes the program, all of whose processes wait, and begins to write that.
-    fn write(&self, order: &Order) -> Result<Writing, String> {
+    fn write(&self, order: &mut Order) -> Result<Writing, String> {
         let mut description = Description::new(self.streams.clone(), order.leave_running);
         let mut executables: Vec<Executable> = Vec::new();
         let (mut processes, mut memories) = (Vec::new(), Vec::new());
@@ -252,7 +269,8 @@ impl Supervisor<'_> {
             contents,
         };
         let parts = Parts { metadata, memories, sources };
-        Writing::begin(parts, order.file.clone()).map_err(|error| format!("a thread cannot be started: {error}"))
+        let hosts = self.programs.values().map(|program| program.current.pid()).collect();
+        Writing::begin(parts, hosts, &mut order.to).map_err(|error| format!("a thread cannot be started: {error}"))
     }
 }
 

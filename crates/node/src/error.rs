@@ -68,6 +68,9 @@ pub enum RunError {
         /// Why.
         reason: String,
     },
+    /// It was decided that the program does not come here.
+    #[error("{0}")]
+    NotCommitted(String),
     /// The kernel refused something the supervisor needs.
     #[error("{what}: {source}")]
     System {

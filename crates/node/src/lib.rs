@@ -6,6 +6,7 @@
 
 mod checkpoint;
 mod control;
+mod departure;
 mod describe;
 mod error;
 mod events;
@@ -28,10 +29,11 @@ pub use control::protocol::{
     Action, Answer, Failure, FailureKind, Happened, Outcome, ProcessStatus, Saved, State, Status,
     VERSION as CONTROL_VERSION,
 };
+pub use departure::{Captured, Carry, Departure, Departures};
 pub use error::RunError;
 pub use events::{Draw, EventMoves, EventPlan, Move, MoveList, MoveListError};
 pub use plan::HopPlan;
 pub use reopen::ChangedFiles;
 pub use report::{Activation, Child, Exit, Migration, Place, Report, Stay};
-pub use restore::restore;
+pub use restore::{receive, restore};
 pub use supervisor::{Event, Periodic, RunOptions, run};

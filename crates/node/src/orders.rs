@@ -1,6 +1,6 @@
 //! What clients of the control socket ask for, and the one thing that is being done for one of them.
 
-use crate::checkpoint::{Checkpoint, Order};
+use crate::checkpoint::{Checkpoint, Goal, Order};
 use crate::control::door::{Client, Heard};
 use crate::control::protocol::{Action, Answer, Failure, FailureKind, Outcome, Question, Status};
 use crate::processes::Id;
@@ -13,7 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 /// Time between attempts at a move that a process has declined.
 const AGAIN: Duration = Duration::from_millis(5);
 
-const BUSY: &str = "somebody else is moving or saving the program; try again when that is done";
+pub(crate) const BUSY: &str = "somebody else is moving or saving the program; try again when that is done";
 
 /// What is being done for a client.
 pub(crate) enum Job {
@@ -83,7 +83,7 @@ impl Supervisor<'_> {
                 }
                 Action::Checkpoint { file, leave_running, timeout_ms } => {
                     let timeout = Duration::from_millis(timeout_ms);
-                    self.begin_checkpoint(Order { client: Some(client), file, leave_running, timeout })
+                    self.begin_checkpoint(Order { client: Some(client), to: Goal::File(file), leave_running, timeout })
                 }
             },
         };

@@ -61,6 +61,8 @@ pub enum Exit {
     Signal(i32),
     /// Not: it was saved in a snapshot.
     Saved,
+    /// Not: it runs on, on another node.
+    Away,
 }
 
 /// One move.

@@ -36,13 +36,56 @@ pub fn restore(
     changed: ChangedFiles,
     observe: &mut dyn FnMut(Event<'_>),
 ) -> Result<Report, RunError> {
-    let begin = Instant::now();
     let damaged = |source| RunError::Snapshot { path: file.to_owned(), source };
     let opened = File::open(file).map_err(|error| damaged(error.into()))?;
-    let mut reader = Reader::new(BufReader::with_capacity(BUFFER, opened)).map_err(damaged)?;
+    let input = BufReader::with_capacity(BUFFER, opened);
+    restore_from(input, Origin { name: file, own: None, changed }, options, observe, || Ok(()))
+}
+
+/// Receives a program from another node and runs it to its end. `options` say how; its file, which may have another path here, is theirs. `commit` is called
+/// when everything is in place, and nothing runs before it returns, or ever if it returns a reason.
+///
+/// # Errors
+/// [`RunError`], if what comes is damaged, refers to something that is not here, or is not committed.
+pub fn receive(
+    input: impl Read,
+    options: &RunOptions,
+    observe: &mut dyn FnMut(Event<'_>),
+    commit: impl FnOnce() -> Result<(), String>,
+) -> Result<Report, RunError> {
+    let name = Path::new("what the other node sends");
+    restore_from(
+        input,
+        Origin { name, own: Some(&options.program), changed: ChangedFiles::Refuse },
+        options,
+        observe,
+        commit,
+    )
+}
+
+/// Where a snapshot comes from.
+struct Origin<'a> {
+    /// For people.
+    name: &'a Path,
+    /// The program's file, if it may be elsewhere than where it was.
+    own: Option<&'a Path>,
+    changed: ChangedFiles,
+}
+
+fn restore_from(
+    input: impl Read,
+    origin: Origin<'_>,
+    options: &RunOptions,
+    observe: &mut dyn FnMut(Event<'_>),
+    decide: impl FnOnce() -> Result<(), String>,
+) -> Result<Report, RunError> {
+    let begin = Instant::now();
+    let Origin { name, own, changed } = origin;
+    let damaged = |source| RunError::Snapshot { path: name.to_owned(), source };
+    let mut reader = Reader::new(input).map_err(damaged)?;
     let metadata = reader.metadata().clone();
     let arguments: Vec<OsString> = metadata.arguments.iter().cloned().map(OsString::from_vec).collect();
-    let executables = metadata.executables.iter().map(|executable| find(executable, options, &arguments));
+    let executables = metadata.executables.iter().map(|executable| find(executable, own, options, &arguments));
     let executables = executables.collect::<Result<Vec<_>, _>>()?;
     let obstacles = reopen::check(&metadata, changed);
     if !obstacles.is_empty() {
@@ -67,8 +110,9 @@ pub fn restore(
     adopt_processes()?;
 
     let main_executable = metadata.processes.iter().find(|process| process.id == metadata.main);
-    let program = main_executable.map_or(file, |process| &metadata.executables[process.executable].path).to_owned();
+    let program = main_executable.map_or(name, |process| &executables[process.executable].program).to_owned();
     let options = RunOptions { program, arguments, movable: true, ..options.clone() };
+    decide().map_err(RunError::NotCommitted)?;
     let mut supervisor = Supervisor::new(&options, observe, metadata.main, vec![options.isa], true, streams);
     supervisor.table = Table::restored(&metadata.relations, metadata.main, std::process::id());
     for ((process, host), transfer) in metadata.processes.iter().zip(hosts.0.drain(..)).zip(transfers) {
@@ -98,7 +142,18 @@ impl Drop for Hosts {
 }
 
 /// The program in a file, if it is the one that was saved.
-fn find(executable: &Executable, options: &RunOptions, arguments: &[OsString]) -> Result<Rc<Launchers>, RunError> {
+fn find(
+    executable: &Executable,
+    own: Option<&Path>,
+    options: &RunOptions,
+    arguments: &[OsString],
+) -> Result<Rc<Launchers>, RunError> {
+    if let Some(own) = own {
+        let launchers = Launchers::new(own, &[options.isa], arguments)?;
+        if launchers.identity().is_ok_and(|found| found.sha256 == executable.sha256) {
+            return Ok(Rc::new(launchers));
+        }
+    }
     let path = &executable.path;
     let launchers = Launchers::new(path, &[options.isa], arguments)?;
     let found =

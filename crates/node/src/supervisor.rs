@@ -1,9 +1,10 @@
 //! Runs one program on one machine, with all processes that it forks: waits for what they and their hosts say, and has each move when it is
 //! due ([`Program`]). While there is a plan of moves, the node keeps the table of processes, too (docs/processes.md).
 
-use crate::checkpoint::Order;
+use crate::checkpoint::{Goal, Order};
 use crate::control::door::{Client, Door};
 use crate::control::protocol::{Answer, Happened};
+use crate::departure::Departures;
 use crate::describe::Streams;
 use crate::error::RunError;
 use crate::events::{Counted, EventPlan};
@@ -51,6 +52,8 @@ pub struct RunOptions {
     pub kill_destination: Vec<usize>,
     /// Signals to hand on to the program, one byte each, as they come. By `SIGCHLD` it is learned that a process has stopped.
     pub signals: Option<Arc<OwnedFd>>,
+    /// By which the program is told to go to another node.
+    pub departures: Option<Arc<Departures>>,
 }
 
 /// Snapshots that a run takes of itself.
@@ -136,6 +139,16 @@ enum Heard {
     Client(Client),
     /// There is something to do for a client.
     Job,
+    /// The program is to go to another node.
+    Departure,
+}
+
+/// Where a program is that is not here any more.
+pub(crate) enum Left {
+    /// In this file.
+    Saved(PathBuf),
+    /// On another node.
+    Away,
 }
 
 pub(crate) struct Supervisor<'a> {
@@ -145,8 +158,8 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) is_served: bool,
     /// What it was given as standard streams.
     pub(crate) streams: Streams,
-    /// The snapshot that the program has been ended for.
-    pub(crate) saved_to: Option<PathBuf>,
+    /// Where the program has gone, if it has been ended for that.
+    pub(crate) left: Option<Left>,
     /// How long it took to restore the program.
     pub(crate) restored: Option<Duration>,
     /// When the next snapshot is due that the run itself takes.
@@ -179,7 +192,7 @@ impl<'a> Supervisor<'a> {
             began: SystemTime::now(),
             is_served,
             streams,
-            saved_to: None,
+            left: None,
             restored: None,
             next_checkpoint: options.checkpoint.as_ref().map(|periodic| periodic.every),
             job: None,
@@ -196,7 +209,7 @@ impl<'a> Supervisor<'a> {
     pub(crate) fn run(mut self) -> Result<Report, RunError> {
         let (exit, History { migrations, stays, events, processor_ns }) = self.supervise()?;
         let options = self.common.options;
-        if let Some(file) = &self.saved_to {
+        if let Some(Left::Saved(file)) = &self.left {
             eprintln!("maize: saved to {0}; `maize restore {0}` goes on", file.display());
         }
         Ok(Report {
@@ -251,6 +264,7 @@ impl<'a> Supervisor<'a> {
                 Some(Heard::Of(id, happening)) => self.hear(id, happening)?,
                 Some(Heard::Connection) => self.let_in(),
                 Some(Heard::Client(client)) => self.hear_client(client),
+                Some(Heard::Departure) => self.depart(),
                 Some(Heard::Job) | None => {}
             }
             for program in self.programs.values_mut() {
@@ -284,6 +298,10 @@ impl<'a> Supervisor<'a> {
                 sockets.push(PollFd::from_borrowed_fd(stream, PollFlags::IN));
             }
         }
+        if let Some(departures) = &self.common.options.departures {
+            waited.push(Heard::Departure);
+            sockets.push(PollFd::from_borrowed_fd(departures.asked(), PollFlags::IN));
+        }
         if let Some(watched) = self.job.as_ref().and_then(Job::watched) {
             waited.push(Heard::Job);
             sockets.push(PollFd::from_borrowed_fd(watched, PollFlags::IN));
@@ -316,7 +334,7 @@ impl<'a> Supervisor<'a> {
         self.next_checkpoint = Some(now + periodic.every);
         let (file, timeout) = (periodic.file.clone(), periodic.every);
         if let Some(Answer::Error(failure)) =
-            self.begin_checkpoint(Order { client: None, file, leave_running: true, timeout })
+            self.begin_checkpoint(Order { client: None, to: Goal::File(file), leave_running: true, timeout })
         {
             eprintln!("maize: warning: {}", failure.message);
         }
@@ -397,15 +415,14 @@ impl<'a> Supervisor<'a> {
             let others = std::mem::take(&mut self.programs);
             for (id, program) in others {
                 // Those that were saved have been killed, too, and are to leave no trace of their ids.
-                let history = if self.saved_to.is_some() { program.end()?.1 } else { program.leave() };
+                let history = if self.left.is_some() { program.end()?.1 } else { program.leave() };
                 self.record(id, history);
             }
-            let exit = if self.saved_to.is_some() {
-                Exit::Saved
-            } else if status & 0x7f == 0 {
-                Exit::Status(status >> 8 & 0xff)
-            } else {
-                Exit::Signal(status & 0x7f)
+            let exit = match self.left {
+                Some(Left::Saved(_)) => Exit::Saved,
+                Some(Left::Away) => Exit::Away,
+                None if status & 0x7f == 0 => Exit::Status(status >> 8 & 0xff),
+                None => Exit::Signal(status & 0x7f),
             };
             return Ok(Some((exit, history)));
         }

@@ -1,13 +1,16 @@
 //! Writing a snapshot beside the supervisor, which goes on meanwhile. The file takes its name when it is whole and on disk: until then an
 //! older one stays as it is.
 
+use crate::checkpoint::Goal;
+use crate::departure::Captured;
 use crate::describe::Source;
 use maize_snapshot::{CHUNK, Metadata, SnapshotError, Writer};
+use rustix::process::Pid;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
@@ -32,12 +35,23 @@ pub(crate) struct Writing {
 
 impl Writing {
     /// Begins.
-    pub(crate) fn begin(parts: Parts, path: PathBuf) -> io::Result<Writing> {
+    pub(crate) fn begin(parts: Parts, hosts: Vec<Pid>, to: &mut Goal) -> io::Result<Writing> {
         let (done, ending) = io::pipe()?;
         let (sender, result) = channel();
+        let body: Box<dyn FnOnce() -> Result<u64, String> + Send> = match to {
+            Goal::File(path) => {
+                let path = path.clone();
+                Box::new(move || {
+                    write(&parts, &path).map_err(|error| format!("cannot write {}: {error}", path.display()))
+                })
+            }
+            Goal::Away(carry) => {
+                let carry = carry.take().ok_or(io::ErrorKind::InvalidInput)?;
+                Box::new(move || carry(Ok(&Captured { parts, hosts })).map(|()| 0))
+            }
+        };
         thread::Builder::new().name(String::from("snapshot")).spawn(move || {
-            let written = write(&parts, &path);
-            let written = written.map_err(|error| format!("cannot write {}: {error}", path.display()));
+            let written = body();
             // Whoever waits for it may have gone.
             let _ = sender.send(written);
             drop(ending);
@@ -75,7 +89,15 @@ fn write_to(parts: &Parts, path: &Path) -> Result<u64, SnapshotError> {
     // One that was left by a process with this id, which was killed.
     let _ = fs::remove_file(path);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let mut writer = Writer::new(BufWriter::with_capacity(BUFFER, file), LEVEL, &parts.metadata)?;
+    let (output, size) = write_parts(parts, BufWriter::with_capacity(BUFFER, file))?;
+    let file = output.into_inner().map_err(|error| error.into_error())?;
+    file.sync_all()?;
+    Ok(size)
+}
+
+/// Writes all of it; returns what it was written to, and how many bytes it has.
+pub(crate) fn write_parts<W: Write>(parts: &Parts, output: W) -> Result<(W, u64), SnapshotError> {
+    let mut writer = Writer::new(output, LEVEL, &parts.metadata)?;
     let mut buffer = vec![0; CHUNK];
     for (index, (process, memory)) in parts.metadata.processes.iter().zip(&parts.memories).enumerate() {
         let mut tables = vec![0; usize::try_from(process.tables).unwrap_or(0)];
@@ -96,10 +118,7 @@ fn write_to(parts: &Parts, path: &Path) -> Result<u64, SnapshotError> {
             }
         }
     }
-    let (output, size) = writer.finish()?;
-    let file = output.into_inner().map_err(|error| error.into_error())?;
-    file.sync_all()?;
-    Ok(size)
+    writer.finish()
 }
 
 fn as_file(descriptor: &OwnedFd) -> io::Result<File> {

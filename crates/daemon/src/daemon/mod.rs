@@ -3,6 +3,7 @@
 
 mod join;
 mod listener;
+mod migrate;
 mod peers;
 mod programs;
 mod report;

@@ -4,7 +4,7 @@ use super::{lock, note};
 use crate::directory::{Directory, make_private};
 use crate::error::{NodeError, Result};
 use crate::link::{self, Order, Question};
-use crate::message::{ProgramState, ProgramStatus};
+use crate::message::{Location, ProgramState, ProgramStatus};
 use crate::shim::record;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::BTreeMap;
@@ -137,6 +137,14 @@ impl Programs {
             .collect();
         list.sort_by_key(|status| (status.started, status.program));
         list
+    }
+
+    /// Where a program has gone, if it has.
+    pub(super) fn elsewhere(&self, program: u32) -> Option<Location> {
+        match record::read(&self.directory(program))?.state {
+            ProgramState::Moved(location) => Some(location),
+            _ => None,
+        }
     }
 
     /// Sends a program a signal.

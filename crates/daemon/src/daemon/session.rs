@@ -1,10 +1,11 @@
 //! What members ask, on a connection that has been authenticated.
 
 use super::{Daemon, listener::refuse, lock};
+use crate::arrivals;
 use crate::channel::{Authenticated, Opener, Sealer};
 use crate::error::{NodeError, Result};
-use crate::link::Order;
-use crate::message::{LIMIT, Reply, Request, Start, ToProgram, receive, send};
+use crate::link::{Come, Order};
+use crate::message::{Arrival, LIMIT, Reply, Request, Start, ToProgram, receive, send};
 use crate::shim::log;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -31,8 +32,14 @@ pub(super) fn serve(daemon: &Arc<Daemon>, connection: Authenticated, name: &str)
             return send(&mut sealer, &reply).map_err(lost);
         }
         match request {
-            Request::Start(start) => return run(daemon, name, *start, sealer, opener).map_err(lost),
-            Request::Status | Request::Reload | Request::Stop | Request::Join(_) => {
+            Request::Start(start) => return run(daemon, name, *start, None, sealer, opener).map_err(lost),
+            Request::Receive(arrival) => {
+                let Arrival { start, status, transfer } = *arrival;
+                let start = Start { isa: start.isa.or_else(|| daemon.usual_isa()), ..start };
+                let come = Some(Come { status, transfer });
+                return run(daemon, name, start, come, sealer, opener).map_err(lost);
+            }
+            Request::Status | Request::Reload | Request::Stop | Request::Inquire { .. } | Request::Join(_) => {
                 let reply = Reply::Refused("that can only be asked on the machine itself".into());
                 send(&mut sealer, &reply).map_err(lost)?;
             }
@@ -55,6 +62,21 @@ pub(super) fn answer(daemon: &Arc<Daemon>, request: &Request, name: &str, stream
             refuse(daemon.accept_programs(*accept))
         }
         Request::Programs => Reply::Programs(daemon.programs.list()),
+        Request::Signal { program, .. } | Request::Logs { program, .. } | Request::Migrate { program, .. }
+            if let Some(location) = daemon.programs.elsewhere(*program) =>
+        {
+            Reply::Elsewhere(location)
+        }
+        Request::Migrate { program, to, isa, timeout_ms } => {
+            super::note(&format!("moves {program} to {to}, says {name}"));
+            let timeout = Duration::from_millis(*timeout_ms);
+            let moved = daemon.migrate(*program, to, isa.clone(), timeout);
+            moved.map_or_else(|error| Reply::Refused(error.to_string()), Reply::Migrated)
+        }
+        Request::Settle(transfer) => match arrivals::decide(&daemon.directory, transfer, None) {
+            Ok(program) => Reply::Settled(program),
+            Err(error) => Reply::Refused(error.to_string()),
+        },
         Request::Signal { program, signal } => refuse(daemon.programs.signal(*program, *signal)),
         Request::Logs { program, follow } => return logs(daemon, *program, *follow, stream),
         _ => Reply::Refused("that cannot be asked here".into()),
@@ -80,14 +102,22 @@ fn logs(daemon: &Daemon, program: u32, follow: bool, stream: &mut impl Write) ->
             send(stream, &Reply::Log(record))?;
         }
         if !goes_on {
-            return send(stream, &Reply::EndOfLog);
+            let end = daemon.programs.elsewhere(program).map_or(Reply::EndOfLog, Reply::Elsewhere);
+            return send(stream, &end);
         }
         thread::sleep(FOLLOW);
     }
 }
 
 /// Sees to it that the executable is here, and leaves the rest to a shim.
-fn run(daemon: &Arc<Daemon>, name: &str, start: Start, mut sealer: Sealer, mut opener: Opener) -> io::Result<()> {
+fn run(
+    daemon: &Arc<Daemon>,
+    name: &str,
+    start: Start,
+    arrival: Option<Come>,
+    mut sealer: Sealer,
+    mut opener: Opener,
+) -> io::Result<()> {
     match prepare(daemon, &start, &mut sealer, &mut opener) {
         Ok(executable) => {
             send(&mut sealer, &Reply::Ready)?;
@@ -104,7 +134,7 @@ fn run(daemon: &Arc<Daemon>, name: &str, start: Start, mut sealer: Sealer, mut o
             socket.set_write_timeout(None)?;
             let programs = daemon.programs.path().to_owned();
             let node = daemon.identity.configuration.name.clone();
-            let order = Order { start, executable, programs, node, started_by: name.into(), connection };
+            let order = Order { start, executable, arrival, programs, node, started_by: name.into(), connection };
             super::note(&format!("runs {command} for {name}"));
             daemon.programs.start(&order, &socket).map_err(io::Error::other)?;
             daemon.look();

@@ -20,6 +20,8 @@ pub(super) struct Writer {
     file: File,
     length: u64,
     full: u64,
+    /// Of the last record. Times do not go back, even if a program comes to a machine whose clock is behind.
+    last_us: u64,
 }
 
 fn create(program: &Path) -> io::Result<File> {
@@ -28,19 +30,29 @@ fn create(program: &Path) -> io::Result<File> {
 
 impl Writer {
     pub(super) fn create(program: &Path) -> io::Result<Writer> {
-        Ok(Writer { program: program.to_owned(), file: create(program)?, length: 0, full: FULL })
+        Ok(Writer { program: program.to_owned(), file: create(program)?, length: 0, full: FULL, last_us: 0 })
     }
 
-    /// Adds a record.
+    /// Adds what a program writes now.
     pub(super) fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        self.add(u64::try_from(now).unwrap_or(u64::MAX), stream, bytes)
+    }
+
+    /// Adds a record of another log.
+    pub(super) fn copy(&mut self, record: &LogRecord) -> io::Result<()> {
+        self.add(record.time_us, record.stream, &record.bytes)
+    }
+
+    fn add(&mut self, time_us: u64, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+        self.last_us = self.last_us.max(time_us);
         if self.length > self.full {
             fs::rename(self.program.join(CURRENT), self.program.join(OLD))?;
             self.file = create(&self.program)?;
             self.length = 0;
         }
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
         let mut record = Vec::with_capacity(HEADER + bytes.len());
-        record.extend_from_slice(&u64::try_from(time).unwrap_or(u64::MAX).to_le_bytes());
+        record.extend_from_slice(&self.last_us.to_le_bytes());
         record.push(if stream == Stream::Output { 1 } else { 2 });
         record.extend_from_slice(&u32::try_from(bytes.len()).map_err(io::Error::other)?.to_le_bytes());
         record.extend_from_slice(bytes);

@@ -1,20 +1,26 @@
 //! The process that has a program in its care: it runs it, as `maize run` does, relays its standard streams to who started it, or writes them to a log, and says
 //! how it ended. The daemon starts it and hands it the connection; what becomes of the daemon then is nothing to it.
 
+mod arrive;
 mod confine;
+mod leave;
 pub(crate) mod log;
 pub(crate) mod record;
+mod resident;
 mod streams;
 
 use crate::channel::{Opener, Sealer};
-use crate::directory::make_private;
+use crate::directory::{Directory, make_private};
 use crate::error::{NodeError, Result};
-use crate::link::{self, Question};
+use crate::link::{self, QUESTIONS_LIMIT, Question};
 use crate::message::{
-    Attached, Ending, FromProgram, LIMIT, ProgramState, ProgramStatus, Start, ToProgram, WINDOW, receive, send,
+    Attached, Ending, FromDestination, FromProgram, LIMIT, ProgramState, ProgramStatus, Start, Stream, ToProgram,
+    Transfer, WINDOW, receive, send,
 };
+use arrive::{Link, Pieces};
 use maize_abi::Isa;
-use maize_node::{Exit, HopPlan, RunError, RunOptions};
+use maize_node::{Departures, Exit, HopPlan, Report, RunError, RunOptions};
+use resident::Resident;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use std::ffi::OsString;
 use std::fs;
@@ -22,12 +28,12 @@ use std::io::{self, PipeReader, PipeWriter, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use streams::{Sink, Streams};
+use streams::{Flow, Sink, Streams};
 
 /// As podman's, and those of `maize run`.
 const CANNOT_RUN: i32 = 125;
@@ -48,17 +54,26 @@ pub fn run() -> Result<()> {
     rustix::process::setsid().map_err(NodeError::system("starting a session"))?;
     let lost = |source| NodeError::Lost { peer: order.started_by.clone(), source };
     let (mut sealer, opener) = order.connection.resume(socket).map_err(lost)?;
-    let start = order.start;
     let place = Place {
         programs: order.programs,
         executable: order.executable,
         node: order.node,
         started_by: order.started_by.clone(),
     };
-    match Shim::prepare(&start, &place) {
+    if let Some(come) = order.arrival {
+        let link = Link::new(sealer, opener).map_err(lost)?;
+        return match Shim::prepare(order.start, &place, Some(&come.status)) {
+            Ok((shim, streams)) => shim.receive(&link, streams, come.transfer),
+            Err(error) => {
+                link.refuse(error.to_string());
+                Ok(())
+            }
+        };
+    }
+    match Shim::prepare(order.start, &place, None) {
         Ok((shim, streams)) => {
-            send(&mut sealer, &FromProgram::Started(shim.status.program)).map_err(lost)?;
-            shim.run(&start, streams, sealer, opener)
+            send(&mut sealer, &FromProgram::Started(std::process::id())).map_err(lost)?;
+            shim.run(streams, sealer, opener)
         }
         Err(error) => {
             let refused = FromProgram::CannotStart { status: CANNOT_RUN, message: error.to_string() };
@@ -76,10 +91,7 @@ struct Place {
 }
 
 struct Shim {
-    directory: PathBuf,
-    /// The program's file, under its own name.
-    file: PathBuf,
-    status: ProgramStatus,
+    resident: Arc<Resident>,
     /// Signals for the program, a byte each.
     signals: PipeReader,
     to_signals: Arc<PipeWriter>,
@@ -87,12 +99,13 @@ struct Shim {
 
 impl Shim {
     /// Does all that may fail before the program runs.
-    fn prepare(start: &Start, place: &Place) -> Result<(Shim, Streams)> {
+    fn prepare(start: Start, place: &Place, before: Option<&ProgramStatus>) -> Result<(Shim, Streams)> {
         let program = std::process::id();
         let directory = place.programs.join(program.to_string());
         // Left by a program of the same number, long ago.
         let _ = fs::remove_dir_all(&directory);
         make_private(&directory)?;
+        let parent = place.programs.parent().map(Path::to_owned);
         let prepare = || {
             let name = start.arguments.first().map(|name| PathBuf::from(OsString::from(name.clone())));
             let name = name.as_deref().and_then(Path::file_name).unwrap_or("program".as_ref());
@@ -101,7 +114,7 @@ impl Shim {
             let file = bin.join(name);
             fs::hard_link(&place.executable, &file).map_err(NodeError::file("link", &file))?;
             confine::give_up_rights()?;
-            confine::take_over(start, &place.node)?;
+            confine::take_over(&start, &place.node)?;
             let (signals, to_signals) = io::pipe().map_err(NodeError::system("making a pipe"))?;
             let command = start.arguments.iter().map(|word| word.as_os_str().to_string_lossy().into_owned()).collect();
             let status = ProgramStatus {
@@ -111,12 +124,30 @@ impl Shim {
                 started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
                 state: ProgramState::Running,
             };
-            record::write(&directory, &status)?;
+            let status = match before {
+                Some(before) => ProgramStatus { program, state: ProgramState::Running, ..before.clone() },
+                None => status,
+            };
+            if before.is_none() {
+                record::write(&directory, &status)?;
+            }
             let to_signals = Arc::new(to_signals);
+            let departures = Departures::new().map_err(NodeError::system("making a pipe"))?;
+            let attached = start.attached;
+            let resident = Arc::new(Resident {
+                start,
+                node: Directory::new(parent)?,
+                directory: directory.clone(),
+                file,
+                departures: Arc::new(departures),
+                flow: Flow::default(),
+                leaves: AtomicBool::new(false),
+                status: Mutex::new(status),
+            });
             // The daemon finds this process by its socket from now on.
-            listen(&directory, &to_signals)?;
-            let streams = streams::open(start.attached)?;
-            Ok((Shim { directory: directory.clone(), file, status, signals, to_signals }, streams))
+            listen(&resident, &to_signals)?;
+            let streams = streams::open(attached)?;
+            Ok((Shim { resident, signals, to_signals }, streams))
         };
         prepare().inspect_err(|_: &NodeError| {
             let _ = fs::remove_dir_all(&directory);
@@ -124,32 +155,69 @@ impl Shim {
     }
 
     /// Runs the program.
-    fn run(mut self, start: &Start, streams: Streams, sealer: Sealer, opener: Opener) -> Result<()> {
-        hand_on_signals(&self.to_signals, start.attached);
-        let is_detached = start.attached == Attached::No;
+    fn run(self, streams: Streams, sealer: Sealer, opener: Opener) -> Result<()> {
+        let attached = self.resident.start.attached;
+        hand_on_signals(&self.to_signals, attached);
+        let is_detached = attached == Attached::No;
         let sealer = Arc::new(Mutex::new(sealer));
         let sink = if is_detached {
             // Who started it has its number, and needs no more.
             let _ = opener.socket().shutdown(std::net::Shutdown::Both);
-            let writer = log::Writer::create(&self.directory).map_err(NodeError::file("write", &self.directory))?;
-            Sink::Log(Arc::new(Mutex::new(writer)))
+            Sink::Log(self.create_log()?, self.resident.flow.clone())
         } else {
             self.relay_input(&sealer, opener, streams.input, streams.terminal);
             Sink::Connection(Arc::clone(&sealer))
         };
-        let (ended, tell_ended) = io::pipe().map_err(NodeError::system("making a pipe"))?;
-        let ended = Arc::new(ended);
-        let pumps: Vec<thread::JoinHandle<()>> = streams
-            .outputs
-            .into_iter()
-            .map(|(stream, from)| {
-                let (sink, ended) = (sink.clone(), Arc::clone(&ended));
-                thread::spawn(move || streams::pump(stream, from, &sink, &*ended))
-            })
-            .collect();
-        let result = maize_node::run(&self.options(start), &mut |_| {});
+        let pumps = Pumps::start(streams.outputs, &sink)?;
+        let result = maize_node::run(&self.options(), &mut |_| {});
+        let connection = (!is_detached).then_some(&*sealer);
+        self.end(result, pumps, connection)
+    }
+
+    fn create_log(&self) -> Result<Arc<Mutex<log::Writer>>> {
+        let directory = &self.resident.directory;
+        let writer = log::Writer::create(directory).map_err(NodeError::file("write", directory))?;
+        Ok(Arc::new(Mutex::new(writer)))
+    }
+
+    /// Receives the program from another node, and runs it if it comes.
+    fn receive(self, link: &Link, streams: Streams, transfer: Transfer) -> Result<()> {
+        hand_on_signals(&self.to_signals, Attached::No);
+        let has_come = AtomicBool::new(false);
+        let begin = || -> Result<(Pumps, Pieces)> {
+            let lost = |source| NodeError::Lost { peer: "the program's old node".into(), source };
+            let writer = self.create_log()?;
+            link.say(&FromDestination::Ready(std::process::id())).map_err(lost)?;
+            let pieces = link.receive_log(&writer).map_err(lost)?;
+            let sink = Sink::Log(writer, self.resident.flow.clone());
+            Ok((Pumps::start(streams.outputs, &sink)?, pieces))
+        };
+        let reason = match begin() {
+            Ok((pumps, pieces)) => {
+                let options = self.options();
+                let result = arrive::receive_program(&self.resident, link, pieces, transfer, &options, &has_come);
+                match result {
+                    Err(error) if !has_come.load(Ordering::SeqCst) => error.to_string(),
+                    result => return self.end(result, pumps, None),
+                }
+            }
+            Err(error) => error.to_string(),
+        };
+        let _ = fs::remove_dir_all(&self.resident.directory);
+        link.refuse(reason);
+        Ok(())
+    }
+
+    /// Says and writes down how the program has ended. Who started it has this connection, if it is attached.
+    fn end(
+        self,
+        result: std::result::Result<Report, RunError>,
+        pumps: Pumps,
+        connection: Option<&Mutex<Sealer>>,
+    ) -> Result<()> {
+        let directory = &self.resident.directory;
         let message = result.as_ref().err().map(|error| (status_of(error), error.to_string()));
-        if let Some((_, message)) = message.as_ref().filter(|_| is_detached) {
+        if let Some((_, message)) = message.as_ref().filter(|_| connection.is_none()) {
             // Nobody else will tell.
             let _ = writeln!(io::stderr(), "maize: error: {message}");
         }
@@ -157,22 +225,20 @@ impl Shim {
         if let Ok(null) = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty()) {
             let _ = rustix::stdio::dup2_stderr(&null);
         }
-        drop(tell_ended);
-        for pump in pumps {
-            let _ = pump.join();
-        }
+        pumps.end();
         let ending = match result.map(|report| report.exit) {
             Ok(Exit::Status(status)) => Ending::Status(status),
             Ok(Exit::Signal(signal)) => Ending::Signal(signal),
-            Ok(Exit::Saved) => Ending::Status(SAVED),
+            // Where it has gone is known already.
+            Ok(Exit::Saved | Exit::Away) => Ending::Status(SAVED),
             Err(error) => Ending::Status(status_of(&error)),
         };
-        self.status.state = ProgramState::Ended(ending);
-        let kept = if is_detached {
-            let _ = fs::remove_dir_all(self.directory.join("bin"));
-            let _ = fs::remove_file(link::socket(&self.directory));
-            record::write(&self.directory, &self.status)
-        } else {
+        let Some(sealer) = connection else {
+            let _ = fs::remove_dir_all(directory.join("bin"));
+            let _ = fs::remove_file(link::socket(directory));
+            return self.resident.becomes(ProgramState::Ended(ending));
+        };
+        {
             // Who started it hears all there is to say.
             let last = match message {
                 Some((status, message)) => FromProgram::CannotStart { status, message },
@@ -181,13 +247,13 @@ impl Shim {
             let mut sealer = sealer.lock().unwrap_or_else(PoisonError::into_inner);
             // If it is gone, it has lost the connection and said so.
             let _ = send(&mut *sealer, &last);
-            fs::remove_dir_all(&self.directory).map_err(NodeError::file("remove", &self.directory))
-        };
+        }
         // Threads that still wait for something are done with.
-        kept
+        fs::remove_dir_all(directory).map_err(NodeError::file("remove", directory))
     }
 
-    fn options(&mut self, start: &Start) -> RunOptions {
+    fn options(&self) -> RunOptions {
+        let start = &self.resident.start;
         let isa = |name: &String| Isa::from_name(name).unwrap_or_else(own_isa);
         let hop = start.hop.as_ref().map(|hop| HopPlan {
             isas: hop.isas.iter().map(isa).collect(),
@@ -198,16 +264,18 @@ impl Shim {
         let first = hop.as_ref().and_then(|hop| hop.isas.first().copied());
         let signals = self.signals.try_clone().ok().map(|pipe| Arc::new(OwnedFd::from(pipe)));
         RunOptions {
-            program: self.file.clone(),
+            program: self.resident.file.clone(),
             arguments: start.arguments.iter().cloned().map(OsString::from).collect(),
             isa: start.isa.as_ref().map(isa).or(first).unwrap_or_else(own_isa),
             hop,
-            movable: false,
+            // Who wants it elsewhere may come at any time.
+            movable: start.attached == Attached::No,
             checkpoint: None,
             events: None,
             patience: PATIENCE,
             kill_destination: Vec::new(),
             signals,
+            departures: Some(Arc::clone(&self.resident.departures)),
         }
     }
 
@@ -233,6 +301,35 @@ impl Shim {
             let _ = opener.socket().shutdown(std::net::Shutdown::Both);
             let _ = (&*signals).write(&[SIGHUP as u8]);
         });
+    }
+}
+
+/// The threads that hand on what the program writes.
+struct Pumps {
+    threads: Vec<thread::JoinHandle<()>>,
+    tell_ended: PipeWriter,
+}
+
+impl Pumps {
+    fn start(outputs: Vec<(Stream, OwnedFd)>, sink: &Sink) -> Result<Pumps> {
+        let (ended, tell_ended) = io::pipe().map_err(NodeError::system("making a pipe"))?;
+        let ended = Arc::new(ended);
+        let start = |(stream, from): (Stream, OwnedFd)| {
+            let (from, sink, ended) = (Arc::new(from), sink.clone(), Arc::clone(&ended));
+            if let Sink::Log(_, flow) = &sink {
+                flow.watch(&from);
+            }
+            thread::spawn(move || streams::pump(stream, &from, &sink, &*ended))
+        };
+        Ok(Pumps { threads: outputs.into_iter().map(start).collect(), tell_ended })
+    }
+
+    /// Waits until all has been handed on that was written before now.
+    fn end(self) {
+        drop(self.tell_ended);
+        for thread in self.threads {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -312,19 +409,29 @@ fn hand_on_signals(to_signals: &Arc<PipeWriter>, attached: Attached) {
 }
 
 /// Listens for the daemon.
-fn listen(directory: &Path, to_signals: &Arc<PipeWriter>) -> Result<()> {
-    let path = link::socket(directory);
+fn listen(resident: &Arc<Resident>, to_signals: &Arc<PipeWriter>) -> Result<()> {
+    let path = link::socket(&resident.directory);
     let listener = UnixListener::bind(&path).map_err(NodeError::file("listen at", path))?;
-    let to_signals = Arc::clone(to_signals);
+    let (resident, to_signals) = (Arc::clone(resident), Arc::clone(to_signals));
     thread::spawn(move || {
         // Closed by the end of this process.
         let mut watchers = Vec::new();
         for mut stream in listener.incoming().flatten() {
             let mut answer = || -> io::Result<bool> {
                 stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-                let question = receive::<Question>(&mut stream, 64)?;
-                if let Some(Question::Signal(signal)) = question {
-                    (&*to_signals).write_all(&[signal])?;
+                let question = receive::<Question>(&mut stream, QUESTIONS_LIMIT)?;
+                match question {
+                    Some(Question::Leave(order)) => {
+                        let connection = link::receive_socket(&stream)?;
+                        let (resident, mut stream) = (Arc::clone(&resident), stream.try_clone()?);
+                        thread::spawn(move || {
+                            // Who asked may have gone.
+                            let _ = send(&mut stream, &leave::leave(&resident, *order, connection));
+                        });
+                        return Ok(false);
+                    }
+                    Some(Question::Signal(signal)) => (&*to_signals).write_all(&[signal])?,
+                    _ => {}
                 }
                 send(&mut stream, &true)?;
                 Ok(matches!(question, Some(Question::Watch)))

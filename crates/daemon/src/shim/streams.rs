@@ -10,7 +10,8 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::Winsize;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 /// The ends of a program's streams that the shim keeps.
 pub(super) struct Streams {
@@ -89,7 +90,38 @@ pub(super) fn resize(terminal: impl AsFd, size: TerminalSize) -> rustix::io::Res
 #[derive(Clone)]
 pub(super) enum Sink {
     Connection(Arc<Mutex<Sealer>>),
-    Log(Arc<Mutex<log::Writer>>),
+    Log(Arc<Mutex<log::Writer>>, Flow),
+}
+
+/// What is on its way from a program into its log.
+#[derive(Clone, Default)]
+pub(super) struct Flow {
+    /// Held from before something is read until it is written.
+    turn: Arc<Mutex<()>>,
+    /// Where the program writes to, as long as that is read.
+    sources: Arc<Mutex<Vec<Weak<OwnedFd>>>>,
+}
+
+impl Flow {
+    /// This will be read.
+    pub(super) fn watch(&self, source: &Arc<OwnedFd>) {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(source));
+    }
+
+    /// Waits until all that the program has written is in the log. The program does not write any more.
+    pub(super) fn drain(&self) {
+        loop {
+            {
+                let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+                let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut sources = sources.iter().filter_map(Weak::upgrade);
+                if sources.all(|source| rustix::io::ioctl_fionread(&source).map_or(true, |waiting| waiting == 0)) {
+                    return;
+                }
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 impl Sink {
@@ -99,30 +131,34 @@ impl Sink {
                 let mut sealer = sealer.lock().unwrap_or_else(PoisonError::into_inner);
                 send(&mut *sealer, &FromProgram::Output(stream, bytes.to_vec()))
             }
-            Sink::Log(writer) => writer.lock().unwrap_or_else(PoisonError::into_inner).write(stream, bytes),
+            Sink::Log(writer, _) => writer.lock().unwrap_or_else(PoisonError::into_inner).write(stream, bytes),
         }
     }
 }
 
 /// Hands on what a program writes until it has no stream left to write to, or `ended` can be read and nothing is left that it wrote before. Then, or
 /// if the sink takes no more, the stream is closed, and who still writes to it hears of that.
-pub(super) fn pump(stream: Stream, from: OwnedFd, sink: &Sink, ended: impl AsFd) {
+pub(super) fn pump(stream: Stream, from: &OwnedFd, sink: &Sink, ended: impl AsFd) {
     let mut buffer = vec![0; PIECE];
     loop {
-        let mut waited = [PollFd::new(&from, PollFlags::IN), PollFd::new(&ended, PollFlags::IN)];
+        let mut waited = [PollFd::new(from, PollFlags::IN), PollFd::new(&ended, PollFlags::IN)];
         match poll(&mut waited, None) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(_) => return,
             Ok(_) => {}
         }
         let has_ended = !waited[1].revents().is_empty();
-        if waited[0].revents().is_empty() && has_ended && !is_readable(&from) {
+        if waited[0].revents().is_empty() && has_ended && !is_readable(from) {
             return;
         }
         if waited[0].revents().is_empty() && !has_ended {
             continue;
         }
-        match rustix::io::read(&from, &mut buffer) {
+        let _turn = match sink {
+            Sink::Log(_, flow) => Some(flow.turn.lock().unwrap_or_else(PoisonError::into_inner)),
+            Sink::Connection(_) => None,
+        };
+        match rustix::io::read(from, &mut buffer) {
             Ok(0) => return,
             Ok(length) => {
                 if sink.write(stream, &buffer[..length]).is_err() {

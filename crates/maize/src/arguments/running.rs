@@ -1,5 +1,6 @@
 //! The command line of what is done with running programs.
 
+use super::nodes::{ProgramName, Where};
 use super::{duration, isa};
 use clap::{Args, ValueEnum, ValueHint};
 use maize_abi::Isa;
@@ -29,11 +30,17 @@ Examples:
 
 #[derive(Args, Debug)]
 pub struct Migrate {
-    /// The program: the PID that `maize ps` shows, or the id of one of its processes
-    pub pid: u32,
-    /// Where to
+    /// The program: the PID that `maize ps` shows, or the id of one of its processes; or a program on a node
+    #[arg(value_name = "[NODE:]PID")]
+    pub program: ProgramName,
+    /// Where to: an ISA of this machine's, or a node
+    #[arg(long, value_name = "ISA|NODE")]
+    pub to: Goal,
+    /// The ISA to be on there, if it goes to a node [default: the node's own]
     #[arg(long, value_parser = isa())]
-    pub to: Isa,
+    pub isa: Option<Isa>,
+    #[command(flatten)]
+    pub place: Where,
     /// Move one process of the program's alone
     #[arg(long, value_name = "ID")]
     pub process: Option<u32>,
@@ -48,6 +55,32 @@ pub struct Migrate {
     pub json: bool,
 }
 
+/// Where a program goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Into a process of this ISA.
+    Isa(Isa),
+    /// To another node.
+    Node(String),
+}
+
+impl std::str::FromStr for Goal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Goal, String> {
+        let name = match text {
+            "x86-64" | "amd64" => "x86_64",
+            "arm64" => "aarch64",
+            name => name,
+        };
+        match Isa::from_name(name) {
+            Some(isa) => Ok(Goal::Isa(isa)),
+            None if name.is_empty() => Err("say an ISA or the name of a node".into()),
+            None => Ok(Goal::Node(name.to_owned())),
+        }
+    }
+}
+
 pub const MIGRATE: &str = "\
 Waits until each process has moved, or the time is over. A process moves at its next migration point. One that cannot move runs on where \
 it is, and is asked again until the time is over. Processes that are forked later begin where their parents are. A program \
@@ -55,11 +88,18 @@ with a plan of moves (`maize run --hop`) follows it afterwards.
 
 A program that was started without --hop and has children can move only if it was started with `maize run --movable`.
 
-Exit status: 0 if every process is on that ISA; 1 if one is not, or the program cannot be asked; 3 if there is no such program.
+To another node a program goes that runs on a node and was started with --detach: `maize run --node NODE --detach`. It stops, its state goes over an authenticated \
+connection, and it runs on there, with its log and the process ids that it knows. Its files must be there under the same names, unchanged; \
+what cannot go along is named, and the program runs on where it is. So it does if anything else fails before it has come. The old name goes on \
+to work: `maize logs` and `maize node kill` find it where it is.
+
+Exit status: 0 if every process is on that ISA, or the program on that node; 1 if one is not, or the program cannot be asked; 3 if there is no such program.
 
 Examples:
   maize migrate 4711 --to riscv64
   maize migrate 4711 --to aarch64 --dry-run
+  maize migrate b:4711 --to c
+  maize migrate 4711 --to b --isa riscv64
   maize migrate 4711 --to aarch64 --timeout 1min --json | jq '.processes[].migration.pause_us'";
 
 #[derive(Args, Debug)]

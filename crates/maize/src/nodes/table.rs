@@ -95,10 +95,11 @@ pub fn programs(programs: &[ProgramStatus]) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let mut rows = vec![words(&["PID", "STATE", "AGE", "BY", "COMMAND"])];
     for program in programs {
-        let state = match program.state {
+        let state = match &program.state {
             ProgramState::Running => "running".into(),
             ProgramState::Ended(Ending::Status(status)) => format!("ended ({status})"),
             ProgramState::Ended(Ending::Signal(signal)) => format!("ended (signal {signal})"),
+            ProgramState::Moved(to) => format!("moved to {}:{}", to.node, to.program),
             ProgramState::Lost => "lost".into(),
         };
         let age = now.saturating_sub(program.started);
