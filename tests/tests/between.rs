@@ -65,7 +65,8 @@ impl Journey {
         let (node, number) = name.split_once(':').context("no name of a program")?;
         let node = usize::from(node != node_name(0));
         let programs = self.cluster.programs(node)?;
-        let found = programs.into_iter().find(|program| program["program"].to_string() == number);
+        let wanted: u64 = number.parse()?;
+        let found = programs.into_iter().find(|program| program["program"] == wanted);
         Ok(found.map_or(serde_json::Value::Null, |found| found["state"].clone()))
     }
 
@@ -242,7 +243,6 @@ fn a_cut_network_leaves_the_program_at_its_source() -> Result<()> {
     let output = moving.wait_with_output()?;
     let moved = journey.state(&name)?;
     // However it went, there is one, and it says what it says natively.
-
     let now = match moved["moved"].as_object() {
         Some(to) => {
             ensure!(output.status.success(), "{}", text(&output.stderr));
