@@ -5,7 +5,7 @@
 //! Descriptors travel as `SCM_RIGHTS`.
 
 /// Version of these messages. Either side refuses any other.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Environment variable that names the control socket's descriptor. The runtime removes it.
 pub const DESCRIPTOR_VARIABLE: &str = "MAIZE_CONTROL_FD";
@@ -72,7 +72,8 @@ pub enum Kind {
     Reached = 21,
     /// Host to node: the program ends; `[events so far]`.
     Passed = 22,
-    /// Source to destination after `Commit`, and to node after `Release`: a signal that waits, `[signal, si_code, sender, value]`.
+    /// Source to destination after `Commit`, and to node after `Release`: a signal that waits, `[signal, si_code, sender, value, id of the thread that
+    /// it is for or 0]`.
     Undelivered = 24,
     /// A child of a `fork` to node, first of all: `[its process id]`.
     Born = 25,
@@ -80,8 +81,7 @@ pub enum Kind {
     Call = 26,
     /// Node to host, on the socket that came with the question: `[result, ...]`.
     Answer = 27,
-    /// Source to destination: what follows, `[record address, thread pointer, regions, runs, start time ns, memory bytes]`,
-    /// with the memory file as descriptor.
+    /// Source to destination: what follows, `[regions, runs, start time ns, memory bytes]`, with the memory file as descriptor.
     State = 32,
     /// Source to destination: descriptors, numbers in `values` (at most 8 to a message). One without descriptors ends them.
     Descriptors = 33,

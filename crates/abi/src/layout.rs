@@ -28,6 +28,13 @@ pub const RUNTIME_START: u64 = PORTABLE_START;
 /// End (exclusive) of the runtime's own portable memory.
 pub const RUNTIME_END: u64 = 0x10_1000_0000;
 
+/// Start of what the runtime keeps for each thread.
+pub const THREADS_START: u64 = RUNTIME_END;
+/// End (exclusive) of that.
+pub const THREADS_END: u64 = 0x10_9000_0000;
+/// Bytes for each thread.
+pub const THREAD_SIZE: u64 = 4 * PAGE_SIZE;
+
 /// Start of the program break.
 pub const BREAK_START: u64 = 0x11_0000_0000;
 /// Highest value the program break can take.
@@ -38,7 +45,7 @@ pub const MMAP_START: u64 = 0x15_0000_0000;
 /// End (exclusive) of the area from which `mmap` is served.
 pub const MMAP_END: u64 = 0x27_0000_0000;
 
-/// Start of the area that holds frame records while a thread moves.
+/// Start of the area that holds frame records while a program moves.
 pub const RECORDS_START: u64 = 0x27_0000_0000;
 /// End (exclusive) of the area that holds frame records.
 pub const RECORDS_END: u64 = PORTABLE_END;
@@ -50,8 +57,8 @@ pub mod thread {
     pub const SELF: u64 = 0;
     /// The shadow stack pointer.
     pub const SHADOW_STACK: u64 = 8;
-    /// Address of the node-local thread block; meaningless after a move until the runtime rewrites it.
-    pub const HOST_BLOCK: u64 = 16;
+    /// Address of what the runtime keeps for the thread.
+    pub const THREAD: u64 = 16;
     /// Bytes reserved at the thread pointer before thread-local variables start
     /// (musl's `GAP_ABOVE_TP`); the offset of the TLS image is this or its alignment, whichever is larger.
     pub const TLS_GAP: u64 = 64;

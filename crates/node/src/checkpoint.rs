@@ -10,6 +10,7 @@ use crate::program::{CLOSE_ON_EXEC, Held, OF_REGION, Program, Stage, monotonic_n
 use crate::supervisor::{Left, Supervisor};
 use crate::write::{Parts, Writing};
 use maize_abi::control::Run;
+use maize_abi::processes::SignalInformation;
 use maize_snapshot::{Descriptor, Executable, Mapped, Metadata, Process, Signal};
 use rustix::process::{Signal as KernelSignal, kill_process};
 use std::fs::File;
@@ -241,7 +242,7 @@ impl Supervisor<'_> {
             if executable == executables.len() {
                 executables.push(identity);
             }
-            monotonic_ns = monotonic_ns.max(held.values[4]);
+            monotonic_ns = monotonic_ns.max(held.values[2]);
             let memory = held.memory.try_clone_to_owned().map_err(|error| error.to_string())?;
             let memory = File::from(memory);
             processes.push(process(id, program, &held, executable, &memory, &mut description)?);
@@ -283,7 +284,7 @@ fn process(
     memory: &File,
     description: &mut Description,
 ) -> Result<Process, String> {
-    let [outermost, thread_pointer, regions, runs, _, pages, ..] = held.values;
+    let [regions, runs, _, pages, ..] = held.values;
     let length = memory.metadata().map_err(|error| error.to_string())?.len();
     let tables = length.checked_sub(pages).filter(|&tables| tables >= runs * size_of::<Run>() as u64);
     let tables = tables.ok_or("a process has handed over less than it said")?;
@@ -302,15 +303,19 @@ fn process(
             descriptors.extend(file.map(|file| Descriptor { number: number as u32, close_on_exec, file }));
         }
     }
-    let signals = held.signals.iter().chain(program.signals_here());
-    let signals =
-        signals.map(|one| Signal { signal: one.signal, code: one.code, sender: one.sender, value: one.value });
+    let here = program.signals_here();
+    let here = here.map(|&SignalInformation { signal, code, sender, value }| Signal {
+        signal,
+        code,
+        sender,
+        value,
+        thread: 0,
+    });
+    let signals = held.signals.iter().copied().chain(here);
     Ok(Process {
         id,
         isa: program.current.isa.name().to_owned(),
         executable,
-        outermost,
-        thread_pointer,
         regions,
         runs,
         tables,

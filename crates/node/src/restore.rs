@@ -206,8 +206,8 @@ fn hand_over(
     let (theirs, ours) = socket_pair()?;
     host.send(&Message::new(Kind::Accept, [SERVED, SETS_CLOCKS, ahead, 0, 0, 0, 0, 0]), Some(theirs.as_fd()))?;
     drop(theirs);
-    let Process { outermost, thread_pointer, regions, runs, pages, .. } = *process;
-    let state = Message::new(Kind::State, [outermost, thread_pointer, regions, runs, monotonic_ns, pages, 0, 0]);
+    let Process { regions, runs, pages, .. } = *process;
+    let state = Message::new(Kind::State, [regions, runs, monotonic_ns, pages, 0, 0, 0, 0]);
     send_all(ours.as_fd(), &state, &[memory.as_fd()])?;
     let file = |index: usize| files[index].as_ref().map(OwnedFd::as_fd);
     let own = process.descriptors.iter().filter_map(|one| {
@@ -239,7 +239,7 @@ fn commit(process: &Process, transfer: &OwnedFd) -> Result<(), RunError> {
     send_all(transfer.as_fd(), &Message::new(Kind::Commit, [0; 8]), &[])?;
     for signal in &process.signals {
         let code = u64::from(signal.code.cast_unsigned());
-        let values = [signal.signal.into(), code, signal.sender, signal.value, 0, 0, 0, 0];
+        let values = [signal.signal.into(), code, signal.sender, signal.value, signal.thread.into(), 0, 0, 0];
         send_all(transfer.as_fd(), &Message::new(Kind::Undelivered, values), &[])?;
     }
     Ok(())

@@ -13,6 +13,7 @@ use crate::continuation::unwind::SiteTable;
 use crate::events::{self, Pass};
 use crate::isa;
 use crate::local;
+use crate::migration::gather;
 use crate::process::{Thread, stack_top};
 use crate::signal::calls::without_signals;
 use crate::sync::{Lock, wait_while, wake};
@@ -25,6 +26,8 @@ pub struct Wanted {
     in_call: AtomicU32,
     /// How often it has been called; [`EVERYWHERE`] if it must stop wherever it is.
     calls: AtomicU32,
+    /// Whether it is wanted so that the program can move.
+    for_move: AtomicU32,
 }
 
 impl Default for Wanted {
@@ -50,13 +53,24 @@ const DEEPEST_STACK: u64 = 1 << 30;
 impl Wanted {
     /// A thread that nobody wants, and that is not in a system call.
     pub const fn new() -> Wanted {
-        Wanted { state: AtomicU32::new(NO), in_call: AtomicU32::new(0), calls: AtomicU32::new(0) }
+        Wanted {
+            state: AtomicU32::new(NO),
+            in_call: AtomicU32::new(0),
+            calls: AtomicU32::new(0),
+            for_move: AtomicU32::new(0),
+        }
     }
 
     /// In a process to which the program has come, or a child: what was done in another is not so here.
     pub fn reset(&self) {
         self.state.store(NO, Ordering::Relaxed);
         self.calls.store(0, Ordering::Relaxed);
+        self.for_move.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether it has been called so that the program can move, since it last stopped.
+    pub fn is_for_move(&self) -> bool {
+        self.for_move.load(Ordering::Relaxed) != 0
     }
 
     /// Takes note that the calling thread is wanted; it will look when it makes its next system call.
@@ -79,12 +93,14 @@ pub fn want() {
     }
 }
 
-/// As [`want`], but for points of the functions on the stack only: who wants the thread calls again, ever later, until it has stopped.
+/// As [`want`], so that the program can move, but for points of the functions on the stack only: who wants the thread calls again, ever later, until
+/// it has stopped.
 ///
 /// # Safety
 /// Called by the handler of a signal with the kernel's `ucontext`.
 pub unsafe fn want_near(ucontext: u64) {
     let wanted = &Thread::current().wanted;
+    wanted.for_move.store(1, Ordering::Relaxed);
     wanted.note();
     if wanted.in_call.load(Ordering::Relaxed) == 0 {
         let page = isa::page();
@@ -117,8 +133,9 @@ pub fn end_call() {
 
 /// The calling thread has stopped, or ends. Returns whether it was wanted.
 pub fn heard() -> bool {
-    let Wanted { state, calls, .. } = &Thread::current().wanted;
+    let Wanted { state, calls, for_move, .. } = &Thread::current().wanted;
     calls.store(0, Ordering::Relaxed);
+    for_move.store(0, Ordering::Relaxed);
     // A handler in between may only make it `NOTED` or `ARMED`.
     match state.compare_exchange(NOTED, NO, Ordering::Relaxed, Ordering::Relaxed) {
         Ok(_) => true,
@@ -166,7 +183,8 @@ pub unsafe fn trapped(ucontext: u64) -> bool {
             Pass::Stop => stops = true,
         }
     } else {
-        while wanted.state.load(Ordering::Relaxed) != ARMED {
+        // Whoever is to stop for a move need not wait for a trap of its own.
+        while wanted.state.load(Ordering::Relaxed) != ARMED && !gather::is_asked() {
             match local::ARMED.load(Ordering::Acquire) {
                 0 => break,
                 armed => wait_while(&local::ARMED, armed),
@@ -176,6 +194,7 @@ pub unsafe fn trapped(ucontext: u64) -> bool {
     if wanted.state.load(Ordering::Relaxed) == ARMED {
         stops = heard();
     }
+    stops |= gather::is_asked();
     // SAFETY: by the contract above.
     unsafe { counter.write(if stops { point.target.into() } else { on }) };
     true

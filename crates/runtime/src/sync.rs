@@ -49,6 +49,13 @@ pub fn wait_while(word: &AtomicU32, value: u32) {
     unsafe { kernel::call(FUTEX, [word.as_ptr() as u64, FUTEX_WAIT_PRIVATE, value.into(), 0]) };
 }
 
+/// As [`wait_while`], for this many nanoseconds at most.
+pub fn wait_at_most(word: &AtomicU32, value: u32, nanoseconds: u64) {
+    let time = [nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000];
+    // SAFETY: the word's address, and a `struct timespec`.
+    unsafe { kernel::call(FUTEX, [word.as_ptr() as u64, FUTEX_WAIT_PRIVATE, value.into(), time.as_ptr() as u64]) };
+}
+
 /// Wakes up to `count` threads that sleep by [`wait_while`].
 pub fn wake(word: &AtomicU32, count: u32) {
     // SAFETY: as above.

@@ -51,10 +51,6 @@ pub struct Process {
     pub isa: String,
     /// Index of the file that it executes.
     pub executable: usize,
-    /// Address of its outermost frame's record.
-    pub outermost: u64,
-    /// Its thread pointer.
-    pub thread_pointer: u64,
     /// Number of regions in its tables.
     pub regions: u64,
     /// Number of runs of pages in its tables.
@@ -104,6 +100,8 @@ pub struct Signal {
     pub sender: u64,
     /// `si_value` or `si_status`.
     pub value: u64,
+    /// Id of the thread that it is for, or 0.
+    pub thread: u32,
 }
 
 /// How a process is related to others.

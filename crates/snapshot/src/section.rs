@@ -3,7 +3,7 @@
 /// How a snapshot begins.
 pub const MAGIC: [u8; 8] = *b"MAIZESNP";
 /// Version of the format.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes of the head of a file.
 pub(crate) const FILE_HEAD: usize = 16;
 /// Bytes of the head of a section.

@@ -10,8 +10,6 @@ fn metadata() -> Metadata {
         id: 7,
         isa: String::from("x86_64"),
         executable: 0,
-        outermost: 0x27_0000_0040,
-        thread_pointer: 0x15_0000_0000,
         regions: 2,
         runs: 1,
         tables: 200,

@@ -7,6 +7,7 @@ use crate::host::{self, socket_pair};
 use crate::reminder::Reminder;
 use maize_abi::control::{Kind, Message, NEVER};
 use maize_abi::processes::SignalInformation;
+use maize_snapshot::Signal;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub(crate) struct Saving {
     stage: Stage,
     state: Option<(Message, OwnedFd)>,
     descriptors: Vec<(u64, OwnedFd)>,
-    signals: Vec<SignalInformation>,
+    signals: Vec<Signal>,
     was_let_go: bool,
 }
 
@@ -49,7 +50,7 @@ pub(crate) struct Held<'a> {
     /// Values as `Kind::Descriptors` has them, and what they are of.
     pub(crate) descriptors: &'a [(u64, OwnedFd)],
     /// Those in the kernel's queue.
-    pub(crate) signals: &'a [SignalInformation],
+    pub(crate) signals: &'a [Signal],
 }
 
 impl Program {
@@ -98,7 +99,11 @@ impl Program {
             }
             Some(Kind::Descriptors) if descriptors.len() == 0 => saving.stage = Stage::Waits,
             Some(Kind::Descriptors) => saving.descriptors.extend(heard.message.values.into_iter().zip(descriptors)),
-            Some(Kind::Undelivered) => saving.signals.push(undelivered(&heard.message)),
+            Some(Kind::Undelivered) => {
+                let SignalInformation { signal, code, sender, value } = undelivered(&heard.message);
+                let thread = heard.message.values[4] as u32;
+                saving.signals.push(Signal { signal, code, sender, value, thread });
+            }
             Some(Kind::Signals) => saving.stage = Stage::Whole,
             _ => {}
         }

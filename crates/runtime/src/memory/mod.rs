@@ -15,7 +15,8 @@ mod host {
     use crate::sync::{Guard, Lock};
     use crate::syscall::kernel;
     use crate::syscall::numbers::*;
-    use maize_abi::layout::{PAGE_SIZE, RUNTIME_END, RUNTIME_START};
+    use core::sync::atomic::{AtomicU64, Ordering};
+    use maize_abi::layout::{PAGE_SIZE, RUNTIME_END, RUNTIME_START, THREAD_SIZE, THREADS_END, THREADS_START};
 
     /// The table grows by this much, bytes.
     const STEP: u64 = 16 * PAGE_SIZE;
@@ -50,6 +51,19 @@ mod host {
     /// Enters a region of the runtime's own; `None` if there is no memory for the table.
     pub fn add(region: Region) -> Option<()> {
         map_with_room()?.insert(region).ok()
+    }
+
+    /// Makes one more place for what is kept for a thread, and counts it; `None` if there is no memory for it.
+    pub fn add_thread(places: &AtomicU64) -> Option<()> {
+        let mut map = map_with_room()?;
+        let start = THREADS_START + places.load(Ordering::Relaxed) * THREAD_SIZE;
+        let protection = PROT_READ | PROT_WRITE;
+        if start + THREAD_SIZE > THREADS_END || map_at(start, THREAD_SIZE, protection, 0) != start as i64 {
+            return None;
+        }
+        map.insert(Region::anonymous(start, start + THREAD_SIZE, protection as u32, Kind::Runtime)).ok()?;
+        places.fetch_add(1, Ordering::Release);
+        Some(())
     }
 
     /// Maps private memory where nothing is; returns its address or a negated error.

@@ -7,7 +7,9 @@ use super::waiting_signals;
 use crate::continuation::resume::resume;
 use crate::continuation::unwind::SiteTable;
 use crate::memory::calls::KEPT_DESCRIPTORS;
-use crate::process::usage;
+use crate::process::thread::arrive::let_go;
+use crate::process::{Thread, usage};
+use crate::signal::calls::block_all;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
 use crate::{local, memory, process, time};
@@ -42,7 +44,7 @@ pub fn receive() -> ! {
     };
     let transfer = out_of_the_way(transfer.into());
     match take_over(control, transfer) {
-        Ok(state) => run(transfer, &state, accepted),
+        Ok(suspended) => run(transfer, suspended, accepted),
         Err(reason) => {
             channel::send(transfer, &Message::with_text(Kind::Refused, reason), &[]);
             leave()
@@ -83,20 +85,14 @@ fn leave() -> ! {
     }
 }
 
-/// What the source says of the program.
-struct State {
-    outermost: u64,
-    thread_pointer: u64,
-    suspended: u64,
-}
-
-fn take_over(control: i64, transfer: i64) -> Result<State, &'static str> {
+/// Returns when the program was suspended.
+fn take_over(control: i64, transfer: i64) -> Result<u64, &'static str> {
     let gone = "the source is gone";
     let received = channel::receive(transfer, true).ok_or(gone)?;
     let (Some(Kind::State), Some(&file)) = (received.message.kind(), received.descriptors().first()) else {
         return Err("the source does not follow the protocol");
     };
-    let [outermost, thread_pointer, regions, runs, suspended, bytes, ..] = received.message.values;
+    let [regions, runs, suspended, bytes, ..] = received.message.values;
     let contents = Contents { file: file.into(), bytes, regions, runs };
 
     let table = memory::map_for_host(DESCRIPTOR_TABLE).ok_or("there is no memory for a list of descriptors")?;
@@ -111,27 +107,31 @@ fn take_over(control: i64, transfer: i64) -> Result<State, &'static str> {
     arrived.close_all();
     // SAFETY: the table is not used any more.
     unsafe { kernel::call(MUNMAP, [table, DESCRIPTOR_TABLE]) };
-    Ok(State { outermost, thread_pointer, suspended })
+    block_all();
+    // SAFETY: the program's memory is in place.
+    unsafe { process::arrive()? };
+    Ok(suspended)
 }
 
-fn run(transfer: i64, state: &State, [served, sets_clocks, ahead, ..]: [u64; 8]) -> ! {
+fn run(transfer: i64, suspended: u64, [served, sets_clocks, ahead, ..]: [u64; 8]) -> ! {
     channel::send(transfer, &Message::new(Kind::Restored, [0; 8]), &[]);
     let commit = channel::receive(transfer, true).map(|received| received.message);
     if commit.and_then(|message| message.kind()) != Some(Kind::Commit) {
         leave();
     }
-    SUSPENDED.store(state.suspended, Ordering::Relaxed);
-    // SAFETY: the program's memory is in place; its thread pointer is in it, and its records.
-    unsafe {
-        if sets_clocks == SETS_CLOCKS {
-            time::set_ahead(ahead as i64);
-        }
-        process::arrive(state.thread_pointer, served == SERVED);
-        waiting_signals::take_over(transfer);
-        close(transfer);
-        RESUMED.store(time::monotonic(), Ordering::Relaxed);
-        resume(process::stack_top(), state.outermost)
+    SUSPENDED.store(suspended, Ordering::Relaxed);
+    if sets_clocks == SETS_CLOCKS {
+        time::set_ahead(ahead as i64);
     }
+    process::settle(served == SERVED);
+    waiting_signals::take_over(transfer);
+    close(transfer);
+    RESUMED.store(time::monotonic(), Ordering::Relaxed);
+    let_go();
+    let thread = Thread::current();
+    thread.adopt_settings();
+    // SAFETY: the program's records have come with its memory.
+    unsafe { resume(process::stack_top(), thread.outermost.load(Ordering::Relaxed)) }
 }
 
 /// The innermost frame is reached: all others are on the stack again. Called by the assembly that resumes leaf records.

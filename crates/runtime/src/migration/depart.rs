@@ -2,17 +2,18 @@
 
 use super::channel::{self, close};
 use super::descriptors::{self, Sender};
-use super::waiting_signals::WaitingSignals;
+use super::gather::{Stopped, stop_others};
 use super::{Interrupted, Stop, mapped_files, memory_file, record_locks};
 use crate::continuation::capture::{Captured, NotNow, capture};
 use crate::continuation::resume::write_leaf;
 use crate::continuation::unwind::SiteTable;
 use crate::memory::map::{Kind as RegionKind, Region};
-use crate::process::{family, node, usage};
+use crate::process::{Thread, family, identity, node, usage};
 use crate::signal::calls::without_signals;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
 use crate::{isa, local, memory, process, time};
+use core::convert::Infallible;
 use core::sync::atomic::Ordering;
 use maize_abi::control::{Kind, Message};
 use maize_abi::layout::{RECORDS_END, RECORDS_START};
@@ -24,18 +25,22 @@ const FIRST_RECORD_AREA: u64 = 2 * MAX_SIZE;
 /// Moves the program to the process at the other end of `transfer`, and ends this one. Returns only if the program
 /// stays: why, for people.
 pub fn depart(interrupted: &Interrupted<'_>, control: i64, transfer: i64) -> &'static str {
-    if process::thread_count() > 1 {
-        return "it has several threads; only programs of one thread can move";
-    }
     if record_locks::any_held() {
         return "it holds record locks of fcntl on a file, which only the process itself can hold";
+    }
+    if identity::has_host_ids() {
+        return "it has mutexes with priority inheritance, in which the kernel keeps ids of threads";
     }
     if !node::is_served() && family::has_children() {
         return "it has children that the kernel keeps for it; start it with `maize run --movable` to move it while it has some";
     }
+    let stopped = match stop_others() {
+        Ok(stopped) => stopped,
+        Err(reason) => return reason,
+    };
     // Memory is copied; signals that come meanwhile are handed over afterwards.
     let used = usage::noted();
-    without_signals(|| match try_to_depart(interrupted, control, transfer) {
+    without_signals(|| match try_to_depart(interrupted, &stopped, control, transfer) {
         Ok(never) => match never {},
         Err(reason) => {
             usage::stay(used);
@@ -46,42 +51,42 @@ pub fn depart(interrupted: &Interrupted<'_>, control: i64, transfer: i64) -> &'s
 
 fn try_to_depart(
     interrupted: &Interrupted<'_>,
+    stopped: &Stopped,
     control: i64,
     transfer: i64,
-) -> Result<core::convert::Infallible, &'static str> {
+) -> Result<Infallible, &'static str> {
     let start = time::monotonic();
     // The order may be here before the call.
     let called_at = local::CALLED_AT.swap(0, Ordering::Relaxed);
     let used = usage::host_time();
     let waited = if called_at == 0 { 0 } else { used.saturating_sub(called_at) };
     let capture_start = time::monotonic();
-    let captured = capture_thread(interrupted)?;
+    let (frames, bytes) = capture_threads(interrupted, stopped)?;
     let capture_time = time::monotonic() - capture_start;
     let innermost = super::innermost(interrupted.context);
-    let report = [captured.frames, captured.bytes, capture_time, 0, start, waited, innermost, used];
-    hand_over(&captured, report, control, transfer)
+    let report = [frames, bytes, capture_time, 0, start, waited, innermost, used];
+    hand_over(stopped, report, control, transfer)
 }
 
 /// Hands over what has been captured, and ends this process; `report` is what the node is told, but for the bytes of memory.
 /// Not inlined: its locals are many, and the capture would have to wait for the page of the stack that is below them.
 #[inline(never)]
-fn hand_over(
-    captured: &Captured,
-    mut report: [u64; 8],
-    control: i64,
-    transfer: i64,
-) -> Result<core::convert::Infallible, &'static str> {
+fn hand_over(stopped: &Stopped, mut report: [u64; 8], control: i64, transfer: i64) -> Result<Infallible, &'static str> {
     let [_, _, _, bytes, start, ..] = &mut report;
+    Thread::current().note();
     process::depart();
-    let waiting = WaitingSignals::note();
+    stopped.note_signals();
     let contents = memory_file::write()?;
-    let sent = send_state(&contents, captured, *start, transfer, &[control, transfer, contents.file]);
+    let sent = send_state(&contents, *start, transfer, &[control, transfer, contents.file]);
     close(contents.file);
     sent?;
     loop {
         match channel::receive(transfer, true).map(|received| received.message.kind()) {
             Some(Some(Kind::Restored)) => break,
-            Some(Some(Kind::Signals)) => waiting.show(transfer)?,
+            Some(Some(Kind::Signals)) => {
+                stopped.show_signals(transfer)?;
+                channel::send(transfer, &Message::new(Kind::Signals, [0; 8]), &[]);
+            }
             Some(Some(Kind::Refused)) => return Err("the new process could not take it over"),
             _ => return Err("the new process ended before it had taken it over"),
         }
@@ -90,27 +95,39 @@ fn hand_over(
         return Err("the new process ended before it had taken it over");
     }
     // The destination goes on when it has those that the program may already have seen waiting.
-    waiting.hand_over(transfer);
+    stopped.hand_over_signals(transfer);
     close(transfer);
     *bytes = contents.bytes;
     *start = time::to_host(CLOCK_MONOTONIC, *start);
     channel::send(control, &Message::new(Kind::Departed, report), &[]);
     await_release(control);
-    waiting.hand_over(control);
+    stopped.hand_over_signals(control);
     loop {
         // SAFETY: the program is elsewhere.
         unsafe { kernel::call(EXIT_GROUP, [0]) };
     }
 }
 
-/// Writes the records of the calling thread, the only one. The record area is as large as they are.
-fn capture_thread(interrupted: &Interrupted<'_>) -> Result<Captured, &'static str> {
+/// Writes the records of all threads. The record area is as large as they are. Returns how many frames and bytes.
+fn capture_threads(interrupted: &Interrupted<'_>, stopped: &Stopped) -> Result<(u64, u64), &'static str> {
     let table = SiteTable::of_this_image().ok_or("it has no site table")?;
+    let (mut frames, mut bytes) = (0, 0);
+    let own = core::iter::once((Thread::current(), interrupted));
+    for (thread, interrupted) in own.chain(stopped.others()) {
+        let captured = capture_thread(&table, interrupted, RECORDS_START + bytes)?;
+        thread.outermost.store(captured.outermost, Ordering::Relaxed);
+        frames += captured.frames;
+        bytes += captured.bytes;
+    }
+    Ok((frames, bytes))
+}
+
+/// Writes the records of a thread that has stopped, from an address on.
+fn capture_thread(table: &SiteTable, interrupted: &Interrupted<'_>, leaf: u64) -> Result<Captured, &'static str> {
     let mut end = record_area_end();
     loop {
-        let leaf = RECORDS_START;
-        if end > leaf {
-            // SAFETY: the area is the runtime's, and mapped up to its end; the context is that of the caller, which waits.
+        if end > leaf + MAX_SIZE {
+            // SAFETY: the area is the runtime's, and mapped up to its end; the context is that of a thread that waits.
             let captured = unsafe {
                 let registers = match interrupted.stop {
                     Stop::Call(call) => {
@@ -122,7 +139,7 @@ fn capture_thread(interrupted: &Interrupted<'_>) -> Result<Captured, &'static st
                         Some(registers)
                     }
                 };
-                capture(&table, interrupted.context, registers, leaf, end)
+                capture(table, interrupted.context, registers, leaf, end)
             };
             match captured {
                 Ok(captured) => return Ok(captured),
@@ -155,16 +172,9 @@ fn extend_record_area(end: u64) -> Result<u64, &'static str> {
     Ok(end + size)
 }
 
-fn send_state(
-    contents: &memory_file::Contents,
-    captured: &Captured,
-    start: u64,
-    transfer: i64,
-    own: &[i64],
-) -> Result<(), &'static str> {
+fn send_state(contents: &memory_file::Contents, start: u64, transfer: i64, own: &[i64]) -> Result<(), &'static str> {
     let gone = "the new process ended before it had taken it over";
-    let values =
-        [captured.outermost, isa::thread_pointer(), contents.regions, contents.runs, start, contents.bytes, 0, 0];
+    let values = [contents.regions, contents.runs, start, contents.bytes, 0, 0, 0, 0];
     if !channel::send(transfer, &Message::new(Kind::State, values), &[contents.file as i32]) {
         return Err(gone);
     }

@@ -1,12 +1,13 @@
 //! Moving the program to another host process, whose node brings the two together over a socket (docs/protocol.md).
 //!
-//! [`attend`] is called wherever a thread can be suspended; [`depart`] is the source's side, [`arrive`] the
+//! [`attend`] is called wherever a thread can be suspended; [`gather`] has the other threads stop, [`depart`] is the source's side, [`arrive`] the
 //! destination's. A move that fails for any reason leaves the program running here, and the node is told why.
 
 mod arrive;
 pub mod channel;
 mod depart;
 mod descriptors;
+pub mod gather;
 mod mapped_files;
 mod memory_file;
 mod page_map;

@@ -1,6 +1,6 @@
 //! `prctl`: what a process sets for itself. Most of it the kernel keeps for the host process, which `host_state` carries on.
 
-use super::node;
+use super::{Thread, identity, node};
 use crate::sync::Lock;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
@@ -23,7 +23,7 @@ const NAME_SIZE: usize = 16;
 /// The signal that the process wants when its parent ends, while the node has to see to it.
 static PARENT_END: AtomicU64 = AtomicU64::new(0);
 
-/// The name of the main thread. An emulator has one of its own.
+/// The name of the first thread. An emulator has one of its own.
 static NAME: Lock<[u8; NAME_SIZE]> = Lock::new([0; NAME_SIZE]);
 
 /// The settings of a process that are one number each.
@@ -90,7 +90,7 @@ fn show_name() {
 /// # Safety
 /// That of the call.
 pub unsafe fn call(option: u64, argument: u64) -> Option<i64> {
-    let is_main = super::thread_count() == 1;
+    let is_first = Thread::current().id() == identity::program_pid();
     match option {
         PR_SET_PDEATHSIG if node::is_served() => {
             let result = node::number(Request::ParentEnd, &[argument]);
@@ -104,7 +104,7 @@ pub unsafe fn call(option: u64, argument: u64) -> Option<i64> {
             unsafe { (argument as *mut i32).write(PARENT_END.load(Ordering::Relaxed) as i32) };
             Some(0)
         }
-        PR_SET_NAME | PR_GET_NAME if is_main => {
+        PR_SET_NAME | PR_GET_NAME if is_first => {
             if option == PR_SET_NAME {
                 let mut name = NAME.lock();
                 for (index, to) in name.iter_mut().enumerate().take(NAME_SIZE - 1) {

@@ -7,6 +7,7 @@ use crate::local;
 use crate::memory;
 use crate::memory::calls::KEPT_DESCRIPTORS;
 use crate::migration::channel::{self, close};
+use crate::migration::gather;
 use crate::points;
 use crate::signal;
 use crate::signal::calls::without_signals;
@@ -132,7 +133,8 @@ fn begin_child(own_control: Option<i64>) {
     if let Some(own) = own_control {
         introduce(own);
     }
-    thread::forget_others();
+    thread::life::begin_child();
+    gather::begin_child();
     events::begin_child();
     timers::begin_child();
     usage::begin_child();

@@ -1,5 +1,5 @@
 //! What the kernel keeps for a process besides memory, descriptors and signals, and a new process must be given too: working directory,
-//! file mode mask, limits, interval timers, priority, processors, and what `prctl` has set.
+//! file mode mask, limits, interval timers, and what `prctl` has set. What it keeps for a thread is in `thread::settings`.
 
 use super::control::Settings;
 use crate::sync::Lock;
@@ -10,18 +10,12 @@ use crate::time::monotonic;
 const PATH_MAX: usize = 4096;
 const LIMITS: usize = 16;
 const TIMERS: usize = 3;
-/// Words of a set of 1024 processors.
-const PROCESSORS: usize = 16;
-const PRIO_PROCESS: u64 = 0;
 
 struct HostState {
     directory: [u8; PATH_MAX],
     mode_mask: u64,
     limits: [[u64; 2]; LIMITS],
     timers: [[u64; 4]; TIMERS],
-    /// As `getpriority` returns it: 20 less the nice value.
-    priority: i64,
-    processors: [u64; PROCESSORS],
     settings: Settings,
     saved_at: u64,
 }
@@ -31,8 +25,6 @@ static STATE: Lock<HostState> = Lock::new(HostState {
     mode_mask: 0,
     limits: [[0; 2]; LIMITS],
     timers: [[0; 4]; TIMERS],
-    priority: 20,
-    processors: [0; PROCESSORS],
     settings: Settings::UNKNOWN,
     saved_at: 0,
 });
@@ -56,11 +48,6 @@ pub fn save() {
         for (kind, timer) in state.timers.iter_mut().enumerate() {
             kernel::call(GETITIMER, [kind as u64, timer.as_mut_ptr() as u64]);
         }
-        state.priority = kernel::call(GETPRIORITY, [PRIO_PROCESS, 0]);
-        let processors = state.processors.as_mut_ptr() as u64;
-        if kernel::call(SCHED_GETAFFINITY, [0, 8 * PROCESSORS as u64, processors]) < 0 {
-            state.processors = [0; PROCESSORS];
-        }
     }
 }
 
@@ -75,12 +62,6 @@ pub fn restore() {
         }
         kernel::call(UMASK, [state.mode_mask]);
         state.settings.write();
-        if state.priority > 0 {
-            kernel::call(SETPRIORITY, [PRIO_PROCESS, 0, (20 - state.priority) as u64]);
-        }
-        if state.processors != [0; PROCESSORS] {
-            kernel::call(SCHED_SETAFFINITY, [0, 8 * PROCESSORS as u64, state.processors.as_ptr() as u64]);
-        }
         for (kind, limit) in state.limits.iter().enumerate() {
             if *limit != [0; 2] {
                 kernel::call(PRLIMIT64, [0, kind as u64, limit.as_ptr() as u64, 0]);

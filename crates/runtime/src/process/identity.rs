@@ -2,6 +2,7 @@
 //! programs keep copies of it.
 
 use super::node;
+use super::thread::{Thread, host_id_of};
 use crate::local::HOST_PID;
 use crate::signal::state::Information;
 use crate::syscall::kernel;
@@ -33,9 +34,23 @@ pub fn program_pid() -> u64 {
     PROGRAM_PID.load(Ordering::Relaxed)
 }
 
+/// Whether the program has mutexes with priority inheritance: the kernel wants its own ids of threads in them.
+static HAS_HOST_IDS: AtomicU64 = AtomicU64::new(0);
+
+/// Notes that it may have some.
+pub fn give_host_ids() {
+    HAS_HOST_IDS.store(1, Ordering::Relaxed);
+}
+
+/// Whether memory of the program's holds ids that mean something in this host process only.
+pub fn has_host_ids() -> bool {
+    HAS_HOST_IDS.load(Ordering::Relaxed) != 0
+}
+
 /// The program starts as the process with this id. Also for the child of a `fork`.
 pub fn begin(id: u64) {
     PROGRAM_PID.store(id, Ordering::Relaxed);
+    Thread::current().set_id(id);
 }
 
 /// An id that the program names, as the kernel knows it: its own, or that of one of its threads. Process groups are named by their
@@ -45,17 +60,18 @@ pub fn own_to_host(id: u64) -> u64 {
     match id as i32 {
         id if id == program => host_pid(),
         id if id == -program => host_pid().wrapping_neg(),
-        _ => id,
+        _ => host_id_of(id as u32 as u64).unwrap_or(id),
     }
 }
 
 /// An id that the program names, as the kernel knows it.
 pub fn to_host(id: u64) -> u64 {
-    if id as i32 > 1 && id as u32 as u64 != program_pid() && node::is_served() {
+    let own = own_to_host(id);
+    if own == id && id as i32 > 1 && id as u32 as u64 != program_pid() && node::is_served() {
         let located = node::number(Request::Locate, &[id]);
         return if located > 0 { located as u64 } else { id };
     }
-    own_to_host(id)
+    own
 }
 
 /// Gives a signal that has come the `si_code` and sender that the program is to see.

@@ -17,14 +17,13 @@ pub mod usage;
 
 use crate::events;
 use crate::isa;
-use crate::local;
 use crate::signal;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
 use core::sync::atomic::{AtomicU64, Ordering};
 use maize_abi::layout::thread as block;
 
-pub use thread::{Thread, thread_count};
+pub use thread::{Thread, thread_count, threads};
 
 /// How often the program's machine stacks have been rebuilt.
 static EPOCH: AtomicU64 = AtomicU64::new(1);
@@ -61,10 +60,7 @@ pub fn next_epoch() {
 
 /// Where the current thread's machine stack starts.
 pub fn stack_top() -> u64 {
-    match Thread::current().stack_top() {
-        0 => local::STACK_TOP.load(Ordering::Relaxed),
-        top => top,
-    }
+    Thread::current().stack_top()
 }
 
 /// Room for the leaf record of a `longjmp` by the current thread.
@@ -72,14 +68,23 @@ pub fn jump_leaf() -> u64 {
     Thread::current().leaf()
 }
 
-/// Called after a move, in the new process, when memory is in place and before any of the program's code runs: makes the kernel
-/// keep for this process what the old one's kept, except for descriptors and memory. From here on the node keeps the table of processes, if it is `served`.
+/// Called in the new process of a move, when memory and descriptors are in place: makes its threads, which wait. Signals are kept out.
+///
+/// # Errors
+/// Why not, for people.
 ///
 /// # Safety
-/// `thread_pointer` is the main thread's, as `isa::thread_pointer` gave it in the old process.
-pub unsafe fn arrive(thread_pointer: u64, served: bool) {
+/// The program's memory is in place, and nothing of it runs.
+pub unsafe fn arrive() -> Result<(), &'static str> {
+    let first = thread::arrive::first().ok_or("it has no thread")?;
     // SAFETY: by the contract above.
-    unsafe { isa::set_host_thread_pointer(thread_pointer) };
+    unsafe { thread::arrive::arrive_first(first) };
+    thread::arrive::arrive_others()
+}
+
+/// Called after a move, in the new process, before any of the program's code runs: makes the kernel keep for this process what the old one's
+/// kept, except for descriptors, memory and waiting signals. From here on the node keeps the table of processes, if it is `served`.
+pub fn settle(served: bool) {
     next_epoch();
     if served && !node::is_served() {
         node::serve();
@@ -105,15 +110,8 @@ pub fn depart() {
 /// `thread_pointer` is a thread block as `maize_abi::layout::thread` describes it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __maize_set_thread_pointer(thread_pointer: u64) {
-    let old = isa::thread_pointer();
-    // SAFETY: both are thread blocks.
-    unsafe {
-        for offset in [block::SHADOW_STACK, block::HOST_BLOCK] {
-            ((thread_pointer + offset) as *mut u64).write(((old + offset) as *const u64).read());
-        }
-        ((thread_pointer + block::SELF) as *mut u64).write(thread_pointer);
-        isa::set_host_thread_pointer(thread_pointer);
-    }
+    // SAFETY: by the contract above.
+    unsafe { Thread::current().move_block(thread_pointer) }
 }
 
 /// A message on standard error.

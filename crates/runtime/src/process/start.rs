@@ -1,8 +1,9 @@
 //! The program's start: from the kernel's initial stack to the libc's entry.
 
-use super::{Thread, control, fatal, identity, node, proc_files};
+use super::thread::{Thread, life};
+use super::{control, fatal, identity, node, proc_files};
 use crate::events;
-use crate::isa::{enter_resumed, set_host_thread_pointer};
+use crate::isa::enter_resumed;
 use crate::local;
 use crate::memory;
 use crate::memory::calls::KEPT_DESCRIPTORS;
@@ -233,11 +234,9 @@ unsafe fn begin_program(initial: InitialStack, id: Option<u64>) -> ! {
     let top = memory::initialise(shadow_stack_size());
     // SAFETY: the shadow stack was just made, and is unused.
     let copy = unsafe { copy_to(initial, top) };
-    let block = FIRST_BLOCK.0.get() as u64;
-    // SAFETY: the block is the main thread's, and used by nothing yet.
-    unsafe {
-        Thread::main().fill_block(block, copy & !15);
-        set_host_thread_pointer(block);
+    // SAFETY: the block is the first thread's, and used by nothing yet.
+    if unsafe { life::begin_first(FIRST_BLOCK.0.get() as u64, copy & !15) }.is_none() {
+        fatal("there is no memory for what is kept of its thread");
     }
     identity::begin(id.unwrap_or_else(identity::host_pid));
     if id.is_some() {
@@ -247,7 +246,7 @@ unsafe fn begin_program(initial: InitialStack, id: Option<u64>) -> ! {
     signal::calls::begin();
     // Before the handler was there, nobody heard the node.
     local::ATTENTION.store(1, Ordering::Relaxed);
-    Thread::main().wanted.note();
+    Thread::current().wanted.note();
     events::begin();
     // SAFETY: the stack below its top holds nothing that is still needed.
     unsafe { enter_resumed(super::stack_top(), __maize_libc_start as *const () as u64, copy) }

@@ -102,6 +102,13 @@ pub unsafe fn call(number: u64, [a1, a2, a3, a4, ..]: [u64; 6]) -> i64 {
     }
 }
 
+/// Whether the timer with this id in the kernel sends its signals to one thread.
+pub fn is_for_thread(host: i32) -> bool {
+    let timers = TIMERS.lock();
+    let is_it = |timer: &Timer| timer.host == host && timer.event[1] >> 32 == SIGEV_THREAD_ID;
+    timers.timers.iter().flatten().any(is_it)
+}
+
 /// Notes what is left of each.
 pub fn save() {
     let mut timers = TIMERS.lock();

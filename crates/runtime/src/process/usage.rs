@@ -1,7 +1,8 @@
 //! Processor time. The kernel counts it per host process; a program's is the sum over those that it has been in, and that of its children
 //! is the sum over those that it has waited for.
 
-use super::node;
+use super::thread::{Thread, threads};
+use super::{identity, node};
 use crate::sync::Lock;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
@@ -78,9 +79,45 @@ pub fn host_time() -> u64 {
     time[0] * 1_000_000_000 + time[1]
 }
 
-/// Nanoseconds of processor time that the program had used before it came to this host process.
-pub fn time_before() -> u64 {
-    TIME_BEFORE.load(Ordering::Relaxed)
+/// Nanoseconds of processor time used by the calling thread in this host process.
+pub fn thread_time() -> u64 {
+    let mut time = [0u64; 2];
+    // SAFETY: a `struct timespec`.
+    unsafe { kernel::call(CLOCK_GETTIME, [CLOCK_THREAD_CPUTIME_ID, time.as_mut_ptr() as u64]) };
+    time[0] * 1_000_000_000 + time[1]
+}
+
+/// The kernel's clocks of processor time have, with all bits inverted, the id of a process or thread in their upper 29 bits; bit 2 says that it is a thread's.
+const CLOCK_ID_BITS: u32 = 3;
+const CLOCK_OF_THREAD: u64 = 4;
+
+/// The id of the thread or process whose clock this is.
+fn owner(clock: u64) -> Option<u64> {
+    ((clock as i32) < 0).then(|| u64::from(!(clock as i32 >> CLOCK_ID_BITS) as u32))
+}
+
+/// A clock as the kernel names it here.
+pub fn clock_to_host(clock: u64) -> u64 {
+    match owner(clock) {
+        Some(id) if id != 0 => {
+            let host = !(identity::own_to_host(id) as u32) << CLOCK_ID_BITS;
+            u64::from(host) | clock & ((1 << CLOCK_ID_BITS) - 1)
+        }
+        _ => clock,
+    }
+}
+
+/// Nanoseconds of processor time, by this clock, that the program had used before it came to this host process; 0 for other clocks.
+pub fn time_before(clock: u64) -> u64 {
+    let of_process = TIME_BEFORE.load(Ordering::Relaxed);
+    match owner(clock) {
+        None if clock == CLOCK_PROCESS_CPUTIME_ID => of_process,
+        None if clock == CLOCK_THREAD_CPUTIME_ID => Thread::current().time_before(),
+        None => 0,
+        Some(id) if clock & CLOCK_OF_THREAD == 0 && (id == 0 || id == identity::program_pid()) => of_process,
+        Some(_) if clock & CLOCK_OF_THREAD == 0 => 0,
+        Some(id) => threads().find(|thread| thread.id() == id).map_or(0, Thread::time_before),
+    }
 }
 
 fn of_children() -> (i64, Usage) {

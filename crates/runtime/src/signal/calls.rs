@@ -236,25 +236,14 @@ fn listen() {
     }
 }
 
-/// The program has come to this process, whose kernel does not know its signals yet.
+/// The program has come to this process, whose kernel does not know yet what it wants done with signals.
 pub fn install_all() {
-    Thread::current().wanted.reset();
     for signal in 1..=COUNT {
         if let Some(action) = ACTIONS.get(signal) {
             install(signal, action);
         }
     }
     listen();
-    let signals = &Thread::current().signals;
-    let stack = signals.alternate_stack();
-    if stack != [0; 3] {
-        // SAFETY: the program's `stack_t`, whose memory has come along.
-        unsafe { kernel::call(SIGALTSTACK, [stack.as_ptr() as u64, 0]) };
-    }
-    set_mask(signals.mask());
-    if signals.deliverable(signals.mask()) != 0 {
-        points::want();
-    }
 }
 
 /// In the child of a `fork`: nothing has come to it, and the node's signal is the program's again if no node knows it.

@@ -9,6 +9,7 @@ use super::state::Information;
 use super::{DEFAULT, FAULTS, IGNORE, SA_NODEFER, SA_RESETHAND, TRAP, bit};
 use crate::isa;
 use crate::local;
+use crate::migration::gather;
 use crate::points;
 use crate::process::{self, Thread, identity, usage};
 use core::sync::atomic::Ordering;
@@ -43,10 +44,12 @@ unsafe extern "C" fn handle(signal: u64, information: *mut Information, ucontext
         unsafe { handle_fault(signal, information, ucontext) };
         return;
     }
-    let is_from_node = is_from_node(signal, &information);
+    let (is_from_node, is_from_thread) = (is_from_node(signal, &information), gather::is_call(signal, &information));
     identity::name_sender(&mut information);
     let signals = &Thread::current().signals;
-    if is_from_node {
+    if is_from_thread {
+        // It says all that there is to know.
+    } else if is_from_node {
         local::CALLED_AT.store(usage::host_time(), Ordering::Relaxed);
         local::ATTENTION.store(1, Ordering::Relaxed);
     } else if calls::action(signal).is_some_and(|action| !matches!(action.handler, DEFAULT | IGNORE)) {
@@ -59,7 +62,7 @@ unsafe extern "C" fn handle(signal: u64, information: *mut Information, ucontext
     signals.interrupted().store(1, Ordering::Relaxed);
     // SAFETY: the offsets are those of this ISA's `ucontext`, which is the kernel's.
     unsafe {
-        if is_from_node {
+        if is_from_node || is_from_thread {
             points::want_near(ucontext);
         } else {
             points::want();

@@ -285,6 +285,7 @@ pub unsafe fn wait(context: &Context, mut pending: Pending) -> Outcome {
         };
         let interrupted = result == CANCELLED || result == -EINTR;
         let cut_short = is_cut_short(&pending, result);
+        let is_for_move = Thread::current().wanted.is_for_move();
         if !interrupted && !cut_short {
             // SAFETY: by the contract above.
             return Outcome::done(unsafe { pending.finish(result, &scratch) });
@@ -301,8 +302,8 @@ pub unsafe fn wait(context: &Context, mut pending: Pending) -> Outcome {
             attend(context, Stop::Call(pending.again()));
             continue;
         }
-        // The node can wait until the handlers run.
-        if local::ATTENTION.load(Ordering::Relaxed) != 0 {
+        // A move can wait until the handlers run.
+        if is_for_move || local::ATTENTION.load(Ordering::Relaxed) != 0 {
             points::want();
         }
         // SAFETY: by the contract above.
@@ -310,12 +311,12 @@ pub unsafe fn wait(context: &Context, mut pending: Pending) -> Outcome {
     }
 }
 
-/// Whether a `write` was left with something to write because of the node, which the program must not notice.
+/// Whether a `write` was left with something to write because of a move, which the program must not notice.
 fn is_cut_short(pending: &Pending, result: i64) -> bool {
     pending.number() == WRITE
         && result > 0
         && (result as u64) < pending.arguments[2]
-        && local::ATTENTION.load(Ordering::Relaxed) != 0
+        && (Thread::current().wanted.is_for_move() || local::ATTENTION.load(Ordering::Relaxed) != 0)
 }
 
 /// # Safety

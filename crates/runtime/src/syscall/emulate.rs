@@ -6,7 +6,8 @@ use super::numbers::*;
 use super::structures::to_old_directory_entries;
 use crate::local::CONTROL;
 use crate::memory::calls as memory;
-use crate::process::{self, identity, thread, usage};
+use crate::process::thread::{Thread, life};
+use crate::process::{self, identity, usage};
 use crate::signal::calls as signals;
 use crate::time::{self, Timespec};
 use core::sync::atomic::Ordering;
@@ -37,10 +38,17 @@ pub unsafe fn call(number: u64, arguments: &[u64; 6]) -> Option<i64> {
             ALARM => alarm(a1),
 
             GETPID => identity::program_pid() as i64,
-            GETTID => identity::to_program(kernel::call(GETTID, [])),
-            SET_TID_ADDRESS => identity::to_program(kernel::call(SET_TID_ADDRESS, [a1])),
+            GETTID => Thread::current().id() as i64,
+            SET_TID_ADDRESS => {
+                Thread::current().set_cleared_at_end(a1);
+                Thread::current().id() as i64
+            }
             CLONE => process::fork::clone(*arguments),
-            EXIT => thread::exit_thread(a1),
+            FUTEX if FUTEX_WITH_OWNER.contains(&(a2 & FUTEX_COMMAND)) => {
+                identity::give_host_ids();
+                return None;
+            }
+            EXIT => life::exit_thread(a1),
             UNAME => name_system(a1),
             ARCH_PRCTL => control_architecture(a1, a2),
 
@@ -153,16 +161,16 @@ unsafe fn control_architecture(code: u64, address: u64) -> i64 {
     0
 }
 
-/// `clock_gettime`: processor time is the program's, not only this host process's.
+/// `clock_gettime`: processor time is the program's or the thread's, not only what was used in this host process.
 ///
 /// # Safety
 /// That of the call.
 unsafe fn read_clock(clock: u64, address: u64) -> i64 {
     // SAFETY: by the contract above.
     unsafe {
-        let result = time::read_clock(clock, address);
-        let before = usage::time_before();
-        if result == 0 && before != 0 && matches!(clock, CLOCK_PROCESS_CPUTIME_ID | CLOCK_THREAD_CPUTIME_ID) {
+        let result = time::read_clock(usage::clock_to_host(clock), address);
+        let before = usage::time_before(clock);
+        if result == 0 && before != 0 {
             let time = &mut *(address as *mut Timespec);
             let all = time.seconds as u64 * 1_000_000_000 + time.fraction as u64 + before;
             *time = Timespec::from_nanoseconds(all);

@@ -28,7 +28,7 @@ mod host {
     use crate::events;
     use crate::isa::{Context, Entry, RegisterFile};
     use crate::local;
-    use crate::migration::{self, Interrupted, Stop};
+    use crate::migration::{self, Interrupted, Stop, gather};
     use crate::points;
     use crate::process::{Thread, proc_files};
     use crate::signal::delivery::{Afterwards, deliver_at_point, prepare};
@@ -45,16 +45,18 @@ mod host {
     /// even if it comes while the call is not being made.
     pub const STARTED: u64 = 1 << 34;
 
-    /// Hears the node, if it has called and the program can move at this point.
+    /// Hears the node, or the thread that has heard it, if the program can move at this point.
     pub(super) fn attend(context: &Context, stop: Stop<'_>) {
         if Thread::current().signals.in_fault_handler(context.stack_pointer) {
             return;
         }
+        let interrupted = Interrupted { context, stop };
+        gather::stop(&interrupted);
         if local::ATTENTION.swap(0, Ordering::Acquire) != 0 {
-            migration::attend(&Interrupted { context, stop });
+            migration::attend(&interrupted);
         }
         if events::is_due() {
-            migration::reach(&Interrupted { context, stop });
+            migration::reach(&interrupted);
         }
     }
 

@@ -88,6 +88,7 @@ pub const PSELECT6: u64 = 270;
 pub const PPOLL: u64 = 271;
 pub const UTIMENSAT: u64 = 280;
 pub const EPOLL_PWAIT: u64 = 281;
+pub const RT_TGSIGQUEUEINFO: u64 = 297;
 pub const EPOLL_PWAIT2: u64 = 441;
 pub const DUP3: u64 = 292;
 pub const PRLIMIT64: u64 = 302;
@@ -150,14 +151,23 @@ pub const CLOCK_BOOTTIME: u64 = 7;
 pub const TIMER_ABSTIME: u64 = 1;
 
 pub const CLONE_VM: u64 = 0x100;
+pub const CLONE_FS: u64 = 0x200;
+pub const CLONE_FILES: u64 = 0x400;
+pub const CLONE_SIGHAND: u64 = 0x800;
 pub const CLONE_VFORK: u64 = 0x4000;
 pub const CLONE_PARENT: u64 = 0x8000;
 pub const CLONE_THREAD: u64 = 0x1_0000;
+pub const CLONE_SYSVSEM: u64 = 0x4_0000;
 pub const CLONE_SETTLS: u64 = 0x8_0000;
 pub const CLONE_PARENT_SETTID: u64 = 0x10_0000;
+pub const CLONE_CHILD_CLEARTID: u64 = 0x20_0000;
+pub const CLONE_CHILD_SETTID: u64 = 0x100_0000;
 
 pub const FUTEX_WAIT: u64 = 0;
+pub const FUTEX_WAKE: u64 = 1;
 pub const FUTEX_COMMAND: u64 = 0x7f;
+/// `FUTEX_LOCK_PI`, `FUTEX_UNLOCK_PI`, `FUTEX_TRYLOCK_PI`, `FUTEX_WAIT_REQUEUE_PI`, `FUTEX_CMP_REQUEUE_PI`, `FUTEX_LOCK_PI2`
+pub const FUTEX_WITH_OWNER: [u64; 6] = [6, 7, 8, 11, 12, 13];
 
 pub const O_RDWR: u64 = 2;
 pub const O_CLOEXEC: u64 = 0o2000000;
