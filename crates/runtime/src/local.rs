@@ -15,6 +15,10 @@ pub static COUNTS: AtomicU32 = AtomicU32::new(0);
 #[unsafe(link_section = ".maize.local")]
 pub static ATTENTION: AtomicU32 = AtomicU32::new(0);
 
+/// How often the node has called. Threads that wait for children sleep on it.
+#[unsafe(link_section = ".maize.local")]
+pub static CALLS: AtomicU32 = AtomicU32::new(0);
+
 /// Processor time used when the node called, ns; 0 if it has not called.
 #[unsafe(link_section = ".maize.local")]
 pub static CALLED_AT: AtomicU64 = AtomicU64::new(0);

@@ -200,6 +200,11 @@ pub unsafe fn trapped(ucontext: u64) -> bool {
     true
 }
 
+/// Has those look again whether they are to stop for a move who wait for others' traps to go.
+pub fn wake_waiting() {
+    wake(&local::ARMED, u32::MAX >> 1);
+}
+
 /// Sets traps at all points that stay, or takes them away when no thread needs them.
 pub fn keep_traps(kept: bool) {
     without_signals(|| change(|armed| if kept { armed + 1 } else { armed - 1 }, Traps::set_everywhere));

@@ -36,8 +36,8 @@ impl<T> Lock<T> {
         Guard { lock: self }
     }
 
-    /// In the child of a `fork`, whose only thread does not hold the lock: opens it. Returns whether another thread of the parent's was
-    /// changing the value.
+    /// In the child of a `fork`, whose only thread does not hold the lock: opens it, for another thread of the parent's may have held it. Returns
+    /// whether one has.
     pub fn reopen(&self) -> bool {
         self.state.swap(OPEN, Ordering::Acquire) != OPEN
     }
@@ -62,7 +62,8 @@ pub fn wake(word: &AtomicU32, count: u32) {
     unsafe { kernel::call(FUTEX, [word.as_ptr() as u64, FUTEX_WAKE_PRIVATE, count.into()]) };
 }
 
-const FUTEX_WAIT_PRIVATE: u64 = 128;
+/// The operation by which a thread sleeps.
+pub const FUTEX_WAIT_PRIVATE: u64 = 128;
 const FUTEX_WAKE_PRIVATE: u64 = 129;
 
 /// The value, while the lock is held.

@@ -16,7 +16,8 @@ const OF_REGION: u64 = 1 << 63;
 /// # Errors
 /// Why that cannot be known, for people.
 pub fn each_open(own: &[i64], mut each: impl FnMut(i64) -> bool) -> Result<(), &'static str> {
-    let path = c"/proc/self/fd";
+    // The process itself is a zombie once its first thread has ended.
+    let path = c"/proc/thread-self/fd";
     // SAFETY: the path is a NUL-terminated string.
     let directory = unsafe { kernel::call(OPENAT, [AT_FDCWD as u64, path.as_ptr() as u64, O_CLOEXEC, 0]) };
     if directory < 0 {

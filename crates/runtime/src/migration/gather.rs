@@ -5,6 +5,7 @@
 
 use super::Interrupted;
 use super::waiting_signals;
+use crate::points;
 use crate::process::identity::host_pid;
 use crate::process::{Thread, threads};
 use crate::signal::calls::without_signals;
@@ -142,6 +143,7 @@ pub fn stop_others() -> Result<Stopped, &'static str> {
         }
         if now >= next_call {
             running.for_each(call);
+            points::wake_waiting();
             next_call = now + pause;
             pause *= 2;
         }

@@ -28,7 +28,8 @@ impl PageMap {
     /// Opens the page map and makes sure that it tells the truth about this process: under an emulator addresses
     /// may differ from the kernel's. `witness` is an address in a page that has been written to.
     pub fn open(witness: u64) -> PageMap {
-        let path = c"/proc/self/pagemap";
+        // The process itself is a zombie once its first thread has ended.
+        let path = c"/proc/thread-self/pagemap";
         // SAFETY: the path is a NUL-terminated string.
         let file = unsafe { kernel::call(OPENAT, [AT_FDCWD as u64, path.as_ptr() as u64, O_CLOEXEC, 0]) };
         if file < 0 {

@@ -31,6 +31,8 @@ pub fn note() {
 pub fn hand_over(socket: i64) {
     while let Some((signal, information)) = take_one() {
         send(socket, signal, information);
+        // If it comes again, it comes by a timer that runs at the destination.
+        Thread::current().waited_before.fetch_and(!bit(signal), Ordering::Relaxed);
     }
 }
 
@@ -51,7 +53,7 @@ pub fn show(socket: i64) -> bool {
     for index in 0..count {
         // SAFETY: written above.
         let (signal, information) = unsafe { entry(index).read() };
-        put_back(signal, &information, receiver(&information));
+        put_back(signal, &information, receiver(signal, &information));
         send(socket, signal, information);
     }
     // SAFETY: the memory is used no more.
@@ -60,20 +62,21 @@ pub fn show(socket: i64) -> bool {
 }
 
 /// The id of the thread that a signal is for that the calling one has taken; 0 if it is for the whole process.
-fn receiver(information: &Information) -> u64 {
+fn receiver(signal: u64, information: &Information) -> u64 {
+    let own = Thread::current().id();
     let is_own = match information.code() {
         SI_TKILL => true,
-        SI_TIMER => timers::is_for_thread(information.0[2] as i32),
+        SI_TIMER => timers::is_for_thread(signal, own),
         _ => false,
     };
-    if is_own { Thread::current().id() } else { 0 }
+    if is_own { own } else { 0 }
 }
 
 fn send(socket: i64, signal: u64, mut information: Information) {
     if comes_by_timer(signal, &information) || is_from_node(signal, &information) {
         return;
     }
-    let receiver = receiver(&information);
+    let receiver = receiver(signal, &information);
     name_sender(&mut information);
     let [_, _, sender, value, ..] = information.0;
     let values = [signal, information.code() as u64, sender, value, receiver, 0, 0, 0];

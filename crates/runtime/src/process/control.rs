@@ -123,5 +123,6 @@ pub unsafe fn call(option: u64, argument: u64) -> Option<i64> {
 
 /// A child of `fork` has not asked for a signal when its parent ends.
 pub fn begin_child() {
+    NAME.reopen();
     PARENT_END.store(0, Ordering::Relaxed);
 }

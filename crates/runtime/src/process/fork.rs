@@ -11,6 +11,7 @@ use crate::migration::gather;
 use crate::points;
 use crate::signal;
 use crate::signal::calls::without_signals;
+use crate::sync::Lock;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
 use core::sync::atomic::Ordering;
@@ -20,6 +21,9 @@ use maize_abi::processes::Request;
 const SIGCHLD: u64 = 17;
 /// The bits of `clone`'s flags that are the signal for the parent.
 const SIGNAL: u64 = 0xff;
+
+/// Held while the node and this process agree on a child.
+static FORKING: Lock<()> = Lock::new(());
 
 /// `clone` of a process.
 ///
@@ -67,6 +71,7 @@ unsafe fn copy(flags: u64, parent_tid: u64, child_tid: u64) -> i64 {
 /// # Safety
 /// That of `clone`; all signals are kept out.
 unsafe fn fork_served(flags: u64, parent_tid: u64, child_tid: u64) -> Option<i64> {
+    let own = FORKING.lock();
     let control = node::ask(Request::Forking, &[], None).and_then(|answer| answer.descriptors().first().copied());
     let Some(control) = control else { return if node::is_served() { Some(-EAGAIN) } else { None } };
     // SAFETY: by the contract above.
@@ -78,6 +83,7 @@ unsafe fn fork_served(flags: u64, parent_tid: u64, child_tid: u64) -> Option<i64
         }
     };
     if made == 0 {
+        drop(own);
         begin_child(Some(control.into()));
         return Some(0);
     }

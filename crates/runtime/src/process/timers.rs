@@ -102,10 +102,10 @@ pub unsafe fn call(number: u64, [a1, a2, a3, a4, ..]: [u64; 6]) -> i64 {
     }
 }
 
-/// Whether the timer with this id in the kernel sends its signals to one thread.
-pub fn is_for_thread(host: i32) -> bool {
+/// Whether a timer sends this signal to this thread alone. (Timers' ids in `siginfo_t` are the host's even under an emulator.)
+pub fn is_for_thread(signal: u64, id: u64) -> bool {
     let timers = TIMERS.lock();
-    let is_it = |timer: &Timer| timer.host == host && timer.event[1] >> 32 == SIGEV_THREAD_ID;
+    let is_it = |timer: &Timer| timer.event[1] == signal | SIGEV_THREAD_ID << 32 && timer.event[2] as u32 as u64 == id;
     timers.timers.iter().flatten().any(is_it)
 }
 
@@ -141,5 +141,6 @@ pub fn restore() {
 
 /// A child of `fork` has none.
 pub fn begin_child() {
+    TIMERS.reopen();
     TIMERS.lock().timers = [None; COUNT];
 }

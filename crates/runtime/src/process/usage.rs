@@ -62,6 +62,8 @@ pub fn stay((usage, time): (Usage, u64)) {
 
 /// A child of `fork` has used nothing.
 pub fn begin_child() {
+    BEFORE.reopen();
+    CHILDREN.reopen();
     stay(([0; WORDS], 0));
     *CHILDREN.lock() = [0; WORDS];
 }

@@ -11,7 +11,9 @@ use crate::isa;
 use crate::local;
 use crate::migration::gather;
 use crate::points;
-use crate::process::{self, Thread, identity, usage};
+use crate::process::{self, Thread, identity, node, usage};
+use crate::sync::wake;
+use core::ops::RangeInclusive;
 use core::sync::atomic::Ordering;
 use maize_abi::control::ATTENTION_SIGNAL;
 
@@ -21,6 +23,9 @@ type Handler = unsafe extern "C" fn(u64, *const Information, u64);
 /// How far below the shadow stack pointer the faulting function may have begun to use memory.
 const SHADOW_GAP: u64 = 64 << 10;
 
+const SIGCHLD: u64 = 17;
+/// `si_code` of a signal by which the kernel tells of a child: `CLD_EXITED` to `CLD_CONTINUED`.
+const CHANGES: RangeInclusive<i32> = 1..=6;
 /// `si_code` of a signal sent by `kill`.
 const SI_USER: i32 = 0;
 
@@ -45,13 +50,16 @@ unsafe extern "C" fn handle(signal: u64, information: *mut Information, ucontext
         return;
     }
     let (is_from_node, is_from_thread) = (is_from_node(signal, &information), gather::is_call(signal, &information));
+    let code = information.code();
     identity::name_sender(&mut information);
     let signals = &Thread::current().signals;
-    if is_from_thread {
-        // It says all that there is to know.
+    if is_from_thread || signal == SIGCHLD && node::is_served() && CHANGES.contains(&code) {
+        // The thread that calls says all there is to know; and of children, the node tells (docs/processes.md).
     } else if is_from_node {
         local::CALLED_AT.store(usage::host_time(), Ordering::Relaxed);
         local::ATTENTION.store(1, Ordering::Relaxed);
+        local::CALLS.fetch_add(1, Ordering::Release);
+        wake(&local::CALLS, u32::MAX >> 1);
     } else if calls::action(signal).is_some_and(|action| !matches!(action.handler, DEFAULT | IGNORE)) {
         // SAFETY: this is the host's handler.
         unsafe { signals.record(signal, information) };

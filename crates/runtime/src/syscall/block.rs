@@ -15,6 +15,7 @@ use crate::signal::calls as signals;
 use crate::signal::delivery::Afterwards;
 use crate::signal::state::Information;
 use crate::signal::{SA_RESTART, UNBLOCKABLE};
+use crate::sync::FUTEX_WAIT_PRIVATE;
 use crate::time::{self, Timespec, monotonic};
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -141,10 +142,8 @@ impl Pending {
         // SAFETY: by the contract above.
         unsafe {
             if is_wait && node::is_served() {
-                // The node draws this process's attention when there may be more to tell.
-                let pause =
-                    || isa::interruptible_syscall(kernel::native_number(PPOLL).unwrap_or(0), [0; 6], interrupted);
-                return family::wait(self.number(), &arguments).unwrap_or_else(pause);
+                let calls = local::CALLS.load(Ordering::Acquire);
+                return family::wait(self.number(), &arguments).unwrap_or_else(|| wait_for_call(calls, interrupted));
             }
             isa::interruptible_syscall(self.native, arguments, interrupted)
         }
@@ -308,6 +307,17 @@ pub unsafe fn wait(context: &Context, mut pending: Pending) -> Outcome {
         }
         // SAFETY: by the contract above.
         return unsafe { interrupted_by_handler(&pending, mask, own_mask.is_some(), deliverable) };
+    }
+}
+
+/// Sleeps until the node has called once more, as it does when there may be more to tell; whichever thread hears it.
+fn wait_for_call(calls: u32, interrupted: &AtomicU32) -> i64 {
+    let futex = kernel::native_number(FUTEX).unwrap_or(0);
+    let arguments = [local::CALLS.as_ptr() as u64, FUTEX_WAIT_PRIVATE, calls.into(), 0, 0, 0];
+    // SAFETY: the word is there for as long as the process.
+    match unsafe { isa::interruptible_syscall(futex, arguments, interrupted) } {
+        CANCELLED => CANCELLED,
+        _ => -EINTR,
     }
 }
 
