@@ -161,7 +161,7 @@ impl Supervisor<'_> {
             }
             Ok(None) => {
                 if let Some(program) = self.programs.get_mut(&caller) {
-                    program.waits = options & WNOHANG == 0;
+                    program.waits |= options & WNOHANG == 0;
                 }
                 message(&[0])
             }

@@ -127,14 +127,13 @@ fn run(transfer: i64, suspended: u64, [served, sets_clocks, ahead, ..]: [u64; 8]
     waiting_signals::take_over(transfer);
     close(transfer);
     RESUMED.store(time::monotonic(), Ordering::Relaxed);
-    let_go();
     let thread = Thread::current();
     thread.adopt_settings();
     // SAFETY: the program's records have come with its memory.
     unsafe { resume(process::stack_top(), thread.outermost.load(Ordering::Relaxed)) }
 }
 
-/// The innermost frame is reached: all others are on the stack again. Called by the assembly that resumes leaf records.
+/// The innermost frame is reached: all others of the thread are on the stack again. The program's other threads go on when the first has come so far. Called by the assembly that resumes leaf records.
 #[unsafe(no_mangle)]
 extern "C" fn __maize_arrived() {
     let resumed = RESUMED.swap(0, Ordering::Relaxed);
@@ -144,4 +143,6 @@ extern "C" fn __maize_arrived() {
     let now = time::monotonic();
     let values = [now - resumed, now - SUSPENDED.load(Ordering::Relaxed), usage::host_time(), 0, 0, 0, 0, 0];
     channel::send(local::CONTROL.load(Ordering::Relaxed), &Message::new(Kind::Arrived, values), &[]);
+    // The node hears nothing else before.
+    let_go();
 }
