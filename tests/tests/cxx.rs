@@ -96,13 +96,17 @@ fn each_feature_of_cxx_moves_by_itself() -> Result<()> {
 }
 
 #[test]
-fn threads_of_cxx_work_on_each_isa() -> Result<()> {
+fn threads_of_cxx_work_on_each_isa_and_moving() -> Result<()> {
     let directory = fresh_directory(env!("CARGO_TARGET_TMPDIR"), "cxx-threads")?;
     let native = Compiler::Clang.build_cxx_program("-O2", "cxx_threads", &directory)?;
     let expected = Run::new(&native).run()?.succeeded()?.stdout;
     let program = Compiler::Maize.build_cxx_program("-O2", "cxx_threads", &directory)?;
     for isa in ISAS {
         Run::new(&program).placed(Placement::On(isa)).run()?.printed(&expected)?.succeeded()?;
+    }
+    for seed in 1..=4 {
+        let run = Run::new(&program).placed(Placement::hopping("5ms", Some(seed)));
+        run.run()?.printed(&expected)?.moved(1)?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 
 /// Libraries for formats of others are there for the native build only.
 const SETTINGS: [&str; 4] = ["HAVE_ZLIB=0", "HAVE_LZMA=0", "HAVE_LZ4=0", "ZSTD_LEGACY_SUPPORT=0"];
-/// Without these the command has threads, and programs of several threads do not move.
+/// Without these the command has threads, and events of programs of several threads are not counted.
 const ONE_THREAD: [&str; 2] = ["--single-thread", "--no-asyncio"];
 const SIZE: usize = 3_000_000;
 
@@ -87,6 +87,11 @@ fn compresses_to_the_same_bytes() -> Result<()> {
     let with_threads = compress(native.clone(), "-3", &[])?.run()?.succeeded()?.stdout;
     for isa in ISAS {
         compress(ours.clone(), "-3", &[])?.placed(Placement::On(isa)).run()?.printed(&with_threads)?.succeeded()?;
+    }
+    let with_threads = compress(native.clone(), "-16", &["-T3"])?.run()?.succeeded()?.stdout;
+    for seed in 1..=3 {
+        let run = compress(ours.clone(), "-16", &["-T3"])?.placed(Placement::hopping("50ms", Some(seed)));
+        run.run()?.printed(&with_threads)?.moved(3)?;
     }
     for (seed, level) in (1..).zip(["--fast=3", "-1", "-4", "-6", "-9", "-13", "-16", "-19"]) {
         let packed = compress(native.clone(), level, &ONE_THREAD)?.run()?.succeeded()?.stdout;
