@@ -306,9 +306,11 @@ fn a_run_that_was_killed_goes_on_from_its_last_snapshot() -> Result<()> {
         let _ = kill_process(host, Signal::KILL);
     }
     started.session.child.wait()?;
+    // Unless nothing was written after the last snapshot, as on a busy machine.
     let refused = started.restored(&["--isa", "aarch64"])?;
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    ensure!(refused.status.code() == Some(125) && said.contains("--changed-files=roll-back"), "{said}");
+    let is_refused = refused.status.code() == Some(125) && said.contains("--changed-files=roll-back");
+    ensure!(is_refused || refused.stdout == started.expected, "{said}\n{}", tail(&refused.stdout));
     for isa in ["aarch64", "x86_64"] {
         let outcome = started.restored(&["--isa", isa, "--changed-files", "roll-back"])?;
         let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
