@@ -185,6 +185,20 @@ fn a_family_of_processes_is_restored() -> Result<()> {
 }
 
 #[test]
+fn threads_are_restored() -> Result<()> {
+    let (native, program) = build_both("crowd", env!("CARGO_TARGET_TMPDIR"))?;
+    let directory = directory("threads")?;
+    let things = ["cancelling", "coming", "forking", "identity", "meeting", "signalling", "timing", "leaving"];
+    let natively = Run::new(native).arguments(things).run()?;
+    for seed in 1..=3 {
+        let (directory, program) = (directory.as_path(), program.as_path());
+        let saved = Saved { program, arguments: &things, directory, input: None, seed, interval: 300 };
+        saved.does_as(&natively.stdout, 7, 2)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn lua_prints_the_same() -> Result<()> {
     let directory = directory("lua")?;
     let native = build_lua(Compiler::Gcc, &directory).context("with gcc")?;

@@ -124,6 +124,31 @@ fn the_server_answers_the_same_on_each_isa() -> Result<()> {
 
 #[test]
 #[ignore = "takes minutes; run by ./test --all"]
+fn a_hundred_clients_notice_no_move() -> Result<()> {
+    const REQUESTS: &str = "100000";
+    let built = built()?;
+    let client = |name: &str, arguments: &[&str], socket: &Path| {
+        let output = Command::new(built.native.join(name)).arg("-s").arg(socket).args(arguments).output()?;
+        ensure!(output.status.success(), "{name} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    for seed in 1..=3 {
+        let directory = fresh_directory(&built.directory.to_string_lossy(), "clients")?;
+        let placement = Placement::hopping("200ms", Some(seed));
+        let Server { running, socket } = Server::start(&built.ours.join("redis-server"), &directory, placement)?;
+        client("redis-benchmark", &["-c", "100", "-n", REQUESTS, "-t", "set,incr,lpush", "-q"], &socket)?;
+        let counted = client("redis-cli", &["get", "counter:__rand_int__"], &socket)?;
+        let pushed = client("redis-cli", &["llen", "mylist"], &socket)?;
+        ensure!([counted.as_str(), pushed.as_str()] == [REQUESTS; 2], "{counted} and {pushed} of {REQUESTS}");
+        kill_process(Pid::from_child(&running.child), Signal::TERM)?;
+        let report = running.finish()?.succeeded()?.report.context("no report")?;
+        ensure!(report.migrations.len() > 5 && report.stays.is_empty(), "seed {seed}: {report:?}");
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "takes minutes; run by ./test --all"]
 fn units_of_its_own_tests_pass() -> Result<()> {
     // They look for the process that they have started in the server's log, so they start it themselves.
     let source = built()?.ours.parent().context("no parent")?;

@@ -27,6 +27,10 @@ pub static CALLED_AT: AtomicU64 = AtomicU64::new(0);
 #[unsafe(link_section = ".maize.local")]
 pub static CONTROL: AtomicI64 = AtomicI64::new(-1);
 
+/// The socket by which the program is about to move, or -1. Another thread may fork before it stops.
+#[unsafe(link_section = ".maize.local")]
+pub static TRANSFER: AtomicI64 = AtomicI64::new(-1);
+
 /// The node's process, as the sender of signals.
 #[unsafe(link_section = ".maize.local")]
 pub static NODE: AtomicI64 = AtomicI64::new(0);

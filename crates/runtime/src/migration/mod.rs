@@ -20,6 +20,7 @@ use crate::continuation::unwind::{Frame, SiteTable};
 use crate::events;
 use crate::isa::{Context, RegisterFile};
 use crate::local;
+use crate::process::node::Line;
 use core::sync::atomic::Ordering;
 use maize_abi::control::{Kind, Message, NEVER};
 
@@ -46,14 +47,28 @@ pub fn attend(interrupted: &Interrupted<'_>) {
     if control < 0 {
         return;
     }
-    while let Some(received) = channel::receive(control, false) {
-        let transfer = received.descriptors().first().copied();
-        if let (Some(Kind::Move), Some(transfer)) = (received.message.kind(), transfer) {
-            let reason = depart::depart(interrupted, control, transfer.into());
-            channel::close(transfer.into());
-            channel::send(control, &Message::with_text(Kind::Stayed, reason), &[]);
+    while let Some((kind, transfer)) = hear(control) {
+        if kind == Some(Kind::Move) && transfer >= 0 {
+            move_by(transfer, interrupted, control);
         }
     }
+}
+
+/// What the node says, if anything, and the socket that comes with it or -1. A child that another thread forks meanwhile must know of the socket.
+fn hear(control: i64) -> Option<(Option<Kind>, i64)> {
+    let _line = Line::take();
+    let received = channel::receive(control, false)?;
+    let transfer = received.descriptors().first().map_or(-1, |&transfer| i64::from(transfer));
+    local::TRANSFER.store(transfer, Ordering::Relaxed);
+    Some((received.message.kind(), transfer))
+}
+
+/// Moves the program by a socket. Returns if it stays, when the node has been told why.
+fn move_by(transfer: i64, interrupted: &Interrupted<'_>, control: i64) {
+    let reason = depart::depart(interrupted, control, transfer);
+    local::TRANSFER.store(-1, Ordering::Relaxed);
+    channel::close(transfer);
+    channel::send(control, &Message::with_text(Kind::Stayed, reason), &[]);
 }
 
 /// The program is at the event at which the node wants it to move (`events`): tells the node, and does what it says. Returns if the program stays.
@@ -70,9 +85,7 @@ pub fn reach(interrupted: &Interrupted<'_>) {
     events::set_next(next);
     events::leave();
     if let Some(transfer) = received.and_then(|received| received.descriptors().first().copied()) {
-        let reason = depart::depart(interrupted, control, transfer.into());
-        channel::close(transfer.into());
-        channel::send(control, &Message::with_text(Kind::Stayed, reason), &[]);
+        move_by(transfer.into(), interrupted, control);
     }
     events::stay();
 }

@@ -1,7 +1,8 @@
 //! New processes. A child is a copy of its parent. While the node keeps the table of processes, it is the node's child for the kernel, so that
 //! neither parent nor child is bound to its host process, and has a control socket of its own.
 
-use super::{control, identity, node, thread, timers, usage};
+use super::node::{self, Line};
+use super::{control, identity, thread, timers, usage};
 use crate::events;
 use crate::local;
 use crate::memory;
@@ -11,7 +12,6 @@ use crate::migration::gather;
 use crate::points;
 use crate::signal;
 use crate::signal::calls::without_signals;
-use crate::sync::Lock;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
 use core::sync::atomic::Ordering;
@@ -21,9 +21,6 @@ use maize_abi::processes::Request;
 const SIGCHLD: u64 = 17;
 /// The bits of `clone`'s flags that are the signal for the parent.
 const SIGNAL: u64 = 0xff;
-
-/// Held while the node and this process agree on a child.
-static FORKING: Lock<()> = Lock::new(());
 
 /// `clone` of a process.
 ///
@@ -71,8 +68,8 @@ unsafe fn copy(flags: u64, parent_tid: u64, child_tid: u64) -> i64 {
 /// # Safety
 /// That of `clone`; all signals are kept out.
 unsafe fn fork_served(flags: u64, parent_tid: u64, child_tid: u64) -> Option<i64> {
-    let own = FORKING.lock();
-    let control = node::ask(Request::Forking, &[], None).and_then(|answer| answer.descriptors().first().copied());
+    let line = Line::take();
+    let control = line.ask(Request::Forking, &[], None).and_then(|answer| answer.descriptors().first().copied());
     let Some(control) = control else { return if node::is_served() { Some(-EAGAIN) } else { None } };
     // SAFETY: by the contract above.
     let made = unsafe {
@@ -83,12 +80,13 @@ unsafe fn fork_served(flags: u64, parent_tid: u64, child_tid: u64) -> Option<i64
         }
     };
     if made == 0 {
-        drop(own);
+        drop(line);
         begin_child(Some(control.into()));
         return Some(0);
     }
     close(control.into());
-    let id = node::number(Request::Forked, &[u64::from(made > 0)]);
+    let answer = line.ask(Request::Forked, &[u64::from(made > 0)], None);
+    let id = answer.map_or(-ESRCH, |answer| answer.message.values[0] as i64);
     if made < 0 {
         return Some(made);
     }
@@ -133,6 +131,10 @@ fn begin_child(own_control: Option<i64>) {
     let socket = local::CONTROL.swap(-1, Ordering::Relaxed);
     if socket >= 0 {
         close(socket);
+    }
+    let transfer = local::TRANSFER.swap(-1, Ordering::Relaxed);
+    if transfer >= 0 {
+        close(transfer);
     }
     local::ATTENTION.store(0, Ordering::Relaxed);
     identity::begin(identity::ask_host_pid());

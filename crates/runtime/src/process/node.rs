@@ -3,6 +3,7 @@
 
 use crate::local;
 use crate::migration::channel::{self, Received, close};
+use crate::sync::{Guard, Lock};
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -27,8 +28,29 @@ pub fn leave() {
     SERVED.store(0, Ordering::Relaxed);
 }
 
+/// The line to the node. One thread has it at a time: a child that another forked meanwhile would have the descriptors of the question, too.
+pub struct Line(#[expect(dead_code, reason = "held")] Guard<'static, ()>);
+
+static LINE: Lock<()> = Lock::new(());
+
+impl Line {
+    /// Waits for the line.
+    pub fn take() -> Line {
+        Line(LINE.lock())
+    }
+
+    /// As [`ask`].
+    pub fn ask(&self, request: Request, operands: &[u64], descriptor: Option<i64>) -> Option<Received> {
+        exchange(request, operands, descriptor)
+    }
+}
+
 /// Asks, with a descriptor if the question takes one. `None` if the node is gone; then the process goes on without it.
 pub fn ask(request: Request, operands: &[u64], descriptor: Option<i64>) -> Option<Received> {
+    Line::take().ask(request, operands, descriptor)
+}
+
+fn exchange(request: Request, operands: &[u64], descriptor: Option<i64>) -> Option<Received> {
     const AF_UNIX: u64 = 1;
     const SOCK_SEQPACKET: u64 = 5;
     let mut ends = [0i32; 2];
