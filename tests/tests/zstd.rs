@@ -113,11 +113,11 @@ fn its_fuzzers_find_nothing() -> Result<()> {
     let tests = built()?.ours.join("tests");
     Compiler::Maize.make(&tests, &["-j2", "MULTITHREAD_CPP=", "MULTITHREAD_LD=", "fuzzer", "zstreamtest"])?;
     let moving = [1, 2].map(|seed| Placement::Counted { seed, mean: 2000, limit: 60 });
-    for placement in ISAS.map(Placement::On).into_iter().chain(moving) {
+    for placement in ISAS.map(Placement::On).iter().chain(&moving) {
         for (program, cases) in [("fuzzer", "-i100"), ("zstreamtest", "-i30")] {
             let run = Run::new(tests.join(program)).arguments(["-s4711", "-t1", cases]).placed(placement.clone());
             let outcome = run.directory(&tests).run()?.succeeded()?;
-            if outcome.report.is_some() {
+            if moving.contains(placement) {
                 outcome.moved(60)?;
             }
         }
