@@ -12,7 +12,7 @@ use crate::kernel::Ended;
 use crate::plan::Tour;
 use crate::processes::{Change, Id};
 use crate::reminder::Reminder;
-use crate::report::{Activation, Migration, Place, Stay};
+use crate::report::{Migration, Place, Stay};
 use crate::supervisor::{Event, RunOptions};
 use maize_abi::control::{Kind, Message};
 use maize_abi::processes::{SERVED, SignalInformation};
@@ -25,6 +25,7 @@ const SIGKILL: u32 = 9;
 const SIGCONT: u32 = 18;
 const SIGSTOP: u32 = 19;
 
+mod course;
 mod order;
 mod saving;
 
@@ -463,46 +464,6 @@ impl Program {
         Ok(())
     }
 
-    /// The destination has something to say.
-    pub(crate) fn hear_destination(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
-        let Some(next) = &mut self.next else { return Ok(()) };
-        let Some(heard) = next.host.receive() else { return Ok(()) };
-        match (heard.message.kind(), &mut next.phase) {
-            (Some(Kind::Ready), Phase::Starting) => next.phase = Phase::Ready,
-            (Some(Kind::Arrived), Phase::Asked(request)) => {
-                request.arrived = Some(heard.message);
-                self.complete(common)?;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// A host that dies before the move was asked for is an error. Later the source notices on the transfer socket,
-    /// stays, and says so.
-    pub(crate) fn destination_ended(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
-        // Its last words may not have been heard.
-        if let Some(next) = &mut self.next
-            && let Phase::Asked(request) = &mut next.phase
-        {
-            while request.arrived.is_none()
-                && let Some(heard) = next.host.receive()
-            {
-                request.arrived = (heard.message.kind() == Some(Kind::Arrived)).then_some(heard.message);
-            }
-            request.dead = true;
-            return self.complete(common);
-        }
-        match self.next.take() {
-            Some(Destination { host, .. }) => {
-                let error = RunError::NotReady { isa: host.isa };
-                host.discard();
-                if self.fail_order(&error.to_string()) { Ok(()) } else { Err(error) }
-            }
-            None => Ok(()),
-        }
-    }
-
     /// The process has stopped or goes on, perhaps: the kernel knows.
     pub(crate) fn look_for_stop(&mut self) {
         let options = WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED | WaitIdOptions::NOHANG;
@@ -524,68 +485,6 @@ impl Program {
         let signal = |signal| SignalInformation { signal, code: 0, sender: std::process::id().into(), value: 0 };
         self.current.send_signal(&signal(SIGCONT));
         self.held.push(signal(SIGSTOP));
-    }
-
-    /// The host that the process is in, or that it has left, has ended. Whether the process has, too.
-    pub(crate) fn source_ended(&mut self, common: &mut Common<'_>) -> Result<bool, RunError> {
-        let is_between = self.is_between();
-        if let Some(Destination { phase: Phase::Asked(request), .. }) = &mut self.next
-            && is_between
-        {
-            request.source_gone = true;
-            self.complete(common)?;
-        }
-        Ok(!is_between)
-    }
-
-    /// Ends a move whose source has left, when the destination has arrived or ended: it holds the process.
-    fn complete(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
-        let is_complete = self.request().is_some_and(|request| {
-            request.departed.is_some() && request.source_gone && (request.arrived.is_some() || request.dead)
-        });
-        if !is_complete {
-            return Ok(());
-        }
-        let Some(Destination { host, phase: Phase::Asked(request) }) = self.next.take() else { return Ok(()) };
-        let source = std::mem::replace(&mut self.current, host);
-        self.add(source.wait()?.times);
-        while let Some(heard) = source.receive() {
-            if heard.message.kind() == Some(Kind::Undelivered) {
-                self.returned.push(undelivered(&heard.message));
-            }
-        }
-        if let (Some(departed), Some(arrived)) = (request.departed, request.arrived) {
-            let [frames, record_bytes, capture_ns, bytes_moved, suspended_at_ns, waited_ns, innermost, used_ns] =
-                departed.values;
-            let [resume_ns, pause_ns, arrived_ns, ..] = arrived.values;
-            self.history.processor_ns += used_ns.saturating_sub(self.at_arrival_ns);
-            self.at_arrival_ns = arrived_ns;
-            let migration = Migration {
-                from: source.isa.name().to_owned(),
-                to: self.current.isa.name().to_owned(),
-                at_us: micros(request.at),
-                wait_us: suspended_at_ns.saturating_sub(request.at_ns) / 1000,
-                // Nobody called a process that waited for the order.
-                wait_cpu_us: request.place.is_none().then_some(waited_ns as f64 / 1000.0),
-                innermost: Activation::from_number(innermost),
-                frames,
-                record_bytes,
-                capture_us: capture_ns as f64 / 1000.0,
-                resume_us: resume_ns as f64 / 1000.0,
-                pause_us: pause_ns as f64 / 1000.0,
-                bytes_moved,
-                place: request.place,
-            };
-            common.moved(self.id, &migration);
-            self.note_arrival(&migration);
-            self.history.migrations.push(migration);
-        }
-        if self.waits {
-            self.current.draw_attention();
-        }
-        self.schedule(common.started.elapsed());
-        self.deliver_held();
-        Ok(())
     }
 
     /// Gives the process a signal, now or when it is in one place. What it has in the kernel's queue when it leaves comes back as

@@ -3,7 +3,7 @@
 //! The kernel is told to clear the word that frees a thread's place when the thread has ended: from then on it certainly uses no memory. What the
 //! program asked to be cleared the thread clears itself, as the last of what it does.
 
-use super::{CLAIMED, COUNT, FREE, STACK_SIZE, Thread, threads};
+use super::{CLAIMED, COUNT, FREE, STACK_SIZE, Thread, places, threads};
 use crate::isa;
 use crate::memory;
 use crate::points;
@@ -243,11 +243,13 @@ unsafe extern "C" fn __maize_thread_returned(status: u64) -> ! {
 /// In the child of a `fork`: the thread that called it is the only one, and the process's first.
 pub fn begin_child() {
     let own = Thread::current();
-    for other in threads().filter(|other| !core::ptr::eq(*other, own)) {
-        other.state.store(FREE, Ordering::Relaxed);
+    for other in places() {
+        other.creators.store(0, Ordering::Relaxed);
+        if !core::ptr::eq(other, own) {
+            other.state.store(FREE, Ordering::Relaxed);
+        }
     }
     COUNT.store(1, Ordering::Relaxed);
-    own.creators.store(0, Ordering::Relaxed);
     own.set_cleared_at_end(0);
     own.time_before.store(0, Ordering::Relaxed);
     own.be_first();

@@ -78,13 +78,18 @@ pub fn thread_count() -> u64 {
 
 /// All threads, with those that have begun to end but still are.
 pub fn threads() -> impl Iterator<Item = &'static Thread> {
-    (0..PLACES.load(Ordering::Acquire)).map(place).filter(|thread| thread.state.load(Ordering::Acquire) == IN_USE)
+    places().filter(|thread| thread.state.load(Ordering::Acquire) == IN_USE)
 }
 
 /// The id in this host process of a thread that the program knows by another.
 pub fn host_id_of(id: u64) -> Option<u64> {
-    let is_known = |thread: &&Thread| thread.id.load(Ordering::Acquire) == id;
+    // 0 is the id of a thread that has none yet.
+    let is_known = |thread: &&Thread| id != 0 && thread.id.load(Ordering::Acquire) == id;
     threads().find(is_known).map(Thread::host_id)
+}
+
+fn places() -> impl Iterator<Item = &'static Thread> {
+    (0..PLACES.load(Ordering::Acquire)).map(place)
 }
 
 fn place(index: u64) -> &'static Thread {
@@ -127,7 +132,7 @@ impl Thread {
                 && thread.state.compare_exchange(FREE, BEGINNING, Ordering::Acquire, Ordering::Relaxed).is_ok()
         };
         let taken = loop {
-            match (0..PLACES.load(Ordering::Acquire)).map(place).find(is_taken) {
+            match places().find(is_taken) {
                 Some(taken) => break taken,
                 None => memory::add_thread(&PLACES)?,
             }
