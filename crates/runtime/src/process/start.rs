@@ -221,7 +221,7 @@ fn take_control(value: &[u8]) -> Option<u64> {
             note_executable(message);
         }
         Some((Some(Kind::Receive), _)) => migration::receive(),
-        _ => fatal("the node speaks another version of the control protocol, or is gone"),
+        _ => fatal("`maize run` is of another version than this program was linked with (link it again), or is gone"),
     }
     None
 }
