@@ -77,6 +77,11 @@ impl Checkpoint {
         }
     }
 
+    /// The program has been captured and may be elsewhere by now.
+    pub(crate) fn is_leaving(&self) -> bool {
+        matches!((&self.stage, &self.order.to), (Progress::Writing(..), Goal::Away(_)))
+    }
+
     /// Becomes readable when there is something to do.
     pub(crate) fn done(&self) -> Option<BorrowedFd<'_>> {
         match &self.stage {
@@ -198,6 +203,13 @@ impl Supervisor<'_> {
         let message = match &mut job.order.to {
             Goal::File(_) => format!("no snapshot was taken, and the program runs on: {reason}"),
             Goal::Away(carry) => {
+                let reason = match kind {
+                    FailureKind::Timeout => format!(
+                        "it could not be stopped within {:?} ({reason}); it runs on where it is: try again, with a longer --timeout",
+                        job.order.timeout
+                    ),
+                    _ => reason,
+                };
                 // Once it is under way, it is known there.
                 let _ = carry.take().map(|carry| carry(Err(reason)));
                 return None;

@@ -3,14 +3,19 @@
 
 use crate::checkpoint::{Goal, Order};
 use crate::supervisor::Supervisor;
+use crate::survey::Survey;
 use crate::write::{Parts, write_parts};
 use maize_snapshot::SnapshotError;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fmt;
 use std::io::{self, Read as _, Write};
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+/// A supervisor answers at once, if it is there.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A program all of whose processes wait: they run on if it does not get away.
 pub struct Captured {
@@ -23,6 +28,12 @@ impl Captured {
     /// Stops the host processes: they do not run on even if this process is killed.
     pub fn hold(&self) {
         self.signal(Signal::STOP);
+    }
+
+    /// The process ids of its hosts.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<u32> {
+        self.hosts.iter().map(|host| host.as_raw_nonzero().get().unsigned_abs()).collect()
     }
 
     /// Undoes [`Captured::hold`].
@@ -64,10 +75,19 @@ impl fmt::Debug for Departure {
     }
 }
 
+/// What is asked of a program that runs.
+#[derive(Debug)]
+enum Asked {
+    Departure(Departure),
+    Survey(SyncSender<Survey>),
+}
+
 /// By which a program that runs is told to go.
 #[derive(Debug)]
 pub struct Departures {
-    asked: Mutex<Vec<Departure>>,
+    asked: Mutex<Vec<Asked>>,
+    /// Why the program waits, for people, while it is neither here nor elsewhere.
+    note: Mutex<Option<String>>,
     reader: io::PipeReader,
     writer: io::PipeWriter,
 }
@@ -79,7 +99,7 @@ impl Departures {
     /// If no pipe can be made.
     pub fn new() -> io::Result<Departures> {
         let (reader, writer) = io::pipe()?;
-        Ok(Departures { asked: Mutex::default(), reader, writer })
+        Ok(Departures { asked: Mutex::default(), note: Mutex::default(), reader, writer })
     }
 
     /// Asks for one.
@@ -87,7 +107,31 @@ impl Departures {
     /// # Errors
     /// If the program cannot be woken.
     pub fn ask(&self, departure: Departure) -> io::Result<()> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(departure);
+        self.push(Asked::Departure(departure))
+    }
+
+    /// Has `maize ps` show this of the program, or nothing more.
+    pub fn note(&self, text: Option<String>) {
+        *self.note.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+
+    /// What `maize ps` is to show.
+    pub(crate) fn noted(&self) -> Option<String> {
+        self.note.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is known of the program without stopping it.
+    ///
+    /// # Errors
+    /// If the program cannot be woken, or is not looked after any more.
+    pub fn survey(&self) -> io::Result<Survey> {
+        let (tell, told) = sync_channel(1);
+        self.push(Asked::Survey(tell))?;
+        told.recv_timeout(PATIENCE).map_err(|_| io::ErrorKind::TimedOut.into())
+    }
+
+    fn push(&self, asked: Asked) -> io::Result<()> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
         (&self.writer).write_all(&[0])
     }
 
@@ -96,17 +140,25 @@ impl Departures {
         self.reader.as_fd()
     }
 
-    fn take(&self) -> Option<Departure> {
+    fn take(&self) -> Option<Asked> {
         (&self.reader).read_exact(&mut [0]).ok()?;
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 }
 
 impl Supervisor<'_> {
-    /// Begins what has been asked for.
+    /// Does or begins what has been asked for.
     pub(crate) fn depart(&mut self) {
         let departures = self.common.options.departures.clone();
-        let Some(Departure { timeout, carry }) = departures.and_then(|departures| departures.take()) else { return };
+        let Departure { timeout, carry } = match departures.and_then(|departures| departures.take()) {
+            None => return,
+            Some(Asked::Survey(tell)) => {
+                // Who asked may have given up.
+                let _ = tell.send(self.survey());
+                return;
+            }
+            Some(Asked::Departure(departure)) => departure,
+        };
         let obstacle = match &self.job {
             Some(_) => Some(crate::orders::BUSY.to_owned()),
             None => self.take_over_processes().err(),

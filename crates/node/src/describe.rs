@@ -56,7 +56,7 @@ impl Streams {
     }
 
     /// Which of them a file with this identity is: that of the descriptor's own number if it can be.
-    fn find(&self, number: u64, identity: [u64; 2]) -> Option<u32> {
+    pub(crate) fn find(&self, number: u64, identity: [u64; 2]) -> Option<u32> {
         let own = u32::try_from(number).ok().filter(|number| self.0.get(number) == Some(&identity));
         own.or_else(|| self.0.iter().find(|(_, given)| **given == identity).map(|(number, _)| *number))
     }

@@ -22,6 +22,7 @@ mod report;
 mod restore;
 mod serve;
 mod supervisor;
+mod survey;
 mod write;
 
 pub use control::client::{ControlError, Controlled, running};
@@ -37,3 +38,4 @@ pub use reopen::ChangedFiles;
 pub use report::{Activation, Child, Exit, Migration, Place, Report, Stay};
 pub use restore::{receive, restore};
 pub use supervisor::{Event, Periodic, RunOptions, run};
+pub use survey::{Need, Survey};

@@ -43,6 +43,11 @@ impl Job {
         }
     }
 
+    /// The program has been captured for another node, and may be there by now.
+    pub(crate) fn is_leaving(&self) -> bool {
+        matches!(self, Job::Checkpoint(job) if job.is_leaving())
+    }
+
     /// Becomes readable when there is something to do.
     pub(crate) fn watched(&self) -> Option<BorrowedFd<'_>> {
         match self {
@@ -103,6 +108,7 @@ impl Supervisor<'_> {
             arguments: options.arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
             started_ms: u64::try_from(started.as_millis()).unwrap_or(0),
             processes: self.programs.iter().map(|(&id, program)| program.status(parent(id))).collect(),
+            note: options.departures.as_ref().and_then(|departures| departures.noted()),
         }
     }
 

@@ -286,7 +286,9 @@ impl<'a> Supervisor<'a> {
                 sockets.push(PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
             }
         }
-        if let Some(signals) = &self.common.options.signals {
+        // Those for a program that may be on another node by now wait in the pipe, for whoever has it in the end.
+        let is_away = self.job.as_ref().is_some_and(Job::is_leaving) || matches!(self.left, Some(Left::Away));
+        if let Some(signals) = self.common.options.signals.as_ref().filter(|_| !is_away) {
             waited.push(Heard::Signal);
             sockets.push(PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN));
         }

@@ -88,6 +88,9 @@ pub struct Status {
     pub started_ms: u64,
     /// Its processes, by their ids.
     pub processes: Vec<ProcessStatus>,
+    /// Why it waits and what can be done, if it is between two nodes and it is not known which has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A process of a running program.
