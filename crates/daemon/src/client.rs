@@ -24,6 +24,17 @@ pub struct Node {
     identity: Identity,
 }
 
+/// Where a program is to go, and how.
+#[derive(Clone, Debug)]
+pub struct Travel {
+    /// The node.
+    pub to: String,
+    /// The ISA to be on there; the node's own if `None`.
+    pub isa: Option<String>,
+    /// How long it may take to stop the program.
+    pub timeout: Duration,
+}
+
 /// A connection to a member.
 pub(crate) struct Connection {
     pub(crate) name: String,
@@ -200,25 +211,52 @@ impl Node {
         }
     }
 
-    /// Has a detached program go to another node; returns where it is then. With `isa` it goes to that one there, and `timeout` is how long it may take to stop it.
+    /// Has a detached program go to another node; returns where it is then.
     ///
     /// # Errors
     /// If it stays where it is, with the reason.
-    pub fn migrate(
-        &self,
-        name: Option<&str>,
-        program: u32,
-        to: &str,
-        isa: Option<&str>,
-        timeout: Duration,
-    ) -> Result<Location> {
-        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        let request = |program| Request::Migrate { program, to: to.into(), isa: isa.map(String::from), timeout_ms };
-        // How long it takes depends on the program's size.
-        match self.ask_where_it_is(name, program, None, request)? {
+    pub fn migrate(&self, name: Option<&str>, program: u32, travel: &Travel) -> Result<Location> {
+        match self.ask_to_migrate(name, program, travel, false)? {
             (_, Reply::Migrated(location)) => Ok(location),
             (asked, other) => Err(unexpected(asked, other)),
         }
+    }
+
+    /// Finds out whether a detached program can go to another node, without stopping it.
+    ///
+    /// # Errors
+    /// If it cannot, with the reason. What does not show while it runs is found out by [`Node::migrate`] alone.
+    pub fn can_migrate(&self, name: Option<&str>, program: u32, travel: &Travel) -> Result<()> {
+        match self.ask_to_migrate(name, program, travel, true)? {
+            (_, Reply::Done) => Ok(()),
+            (asked, other) => Err(unexpected(asked, other)),
+        }
+    }
+
+    /// Decides where a program is that was given to a node which does not answer: it runs on here (on the node where it was), or is taken to be there.
+    ///
+    /// # Errors
+    /// If it does not wait for that node, or the node answers.
+    pub fn resolve(&self, name: Option<&str>, program: u32, here: bool) -> Result<()> {
+        // It asks the other node first, which takes as long as that is waited for.
+        match self.ask_for(name, &Request::Resolve { program, here }, Some(3 * PATIENCE))? {
+            Reply::Done => Ok(()),
+            other => Err(unexpected(self.called(name), other)),
+        }
+    }
+
+    fn ask_to_migrate(
+        &self,
+        name: Option<&str>,
+        program: u32,
+        travel: &Travel,
+        dry_run: bool,
+    ) -> Result<(String, Reply)> {
+        let timeout_ms = u64::try_from(travel.timeout.as_millis()).unwrap_or(u64::MAX);
+        let Travel { to, isa, .. } = travel;
+        let request = |program| Request::Migrate { program, to: to.clone(), isa: isa.clone(), timeout_ms, dry_run };
+        // How long it takes depends on the program's size.
+        self.ask_where_it_is(name, program, None, request)
     }
 
     /// Asks something about a program where it is, if it has moved. Returns who has answered, too.

@@ -99,6 +99,11 @@ impl Directory {
         self.path.join("arrivals")
     }
 
+    /// What has been decided by hand about programs whose new nodes do not answer, until they do.
+    pub(crate) fn verdicts(&self) -> PathBuf {
+        self.path.join("verdicts")
+    }
+
     /// Executables by their hash.
     pub(crate) fn store(&self) -> PathBuf {
         self.path.join("store")

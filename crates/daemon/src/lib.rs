@@ -1,14 +1,16 @@
 //! Nodes: machines that know each other by their keys, tell each other how they are, and run programs for one another (docs/nodes.md).
 //!
 //! [`daemon`] is maized, one process a node; it runs no program itself. [`shim`] is the process that does, one for each program, which outlives the daemon.
-//! [`client`] and [`remote`] are what the commands do. They speak by [`message`] over [`channel`].
+//! [`client`], [`remote`] and [`drain`] are what the commands do. They speak by [`message`] over [`channel`].
 
 mod arrivals;
 pub mod channel;
 pub mod client;
 pub mod daemon;
 mod directory;
+pub mod drain;
 mod error;
+mod hosts;
 mod identity;
 mod link;
 mod members;
@@ -17,9 +19,11 @@ pub mod remote;
 pub mod shim;
 mod store;
 mod token;
+mod verdicts;
 
 pub use directory::Directory;
 pub use error::{NodeError, Result};
+pub use hosts::HostProcess;
 pub use identity::{Configuration, Identity, PORT, PublicKey};
 pub use members::{Member, Members};
 pub use token::Token;

@@ -2,6 +2,7 @@
 
 use crate::channel::Handover;
 use crate::error::{NodeError, Result};
+use crate::identity::PublicKey;
 use crate::message::{LIMIT, Location, ProgramStatus, Start, Transfer, receive, send};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
@@ -39,6 +40,8 @@ pub(crate) struct Order {
 pub(crate) struct Come {
     pub(crate) status: ProgramStatus,
     pub(crate) transfer: Transfer,
+    /// The node.
+    pub(crate) from: PublicKey,
 }
 
 /// Where a program is to go.
@@ -50,6 +53,8 @@ pub(crate) struct Leave {
     pub(crate) isa: Option<String>,
     /// How long it may take to stop the program.
     pub(crate) timeout: Duration,
+    /// Only find out whether it can go.
+    pub(crate) dry_run: bool,
     /// The connection to that node. Its socket comes after the question.
     pub(crate) connection: Handover,
 }
@@ -59,9 +64,14 @@ pub(crate) struct Leave {
 pub(crate) enum Question {
     /// Close when the program ends.
     Watch,
-    /// Send the program this signal.
+    /// Send the program this signal. The answer is no if it has gone to another node.
     Signal(u8),
-    /// Take the program to another node. The answer is where it is then, or why it has not gone.
+    /// Do not wait any longer for the node that the program was given to: it is to run on here, or is taken to be there. The answer is no if nothing is waited for.
+    Resolve {
+        /// It is to run on here.
+        here: bool,
+    },
+    /// Take the program to another node. The answer is where it is then (nowhere else, if it was only to be found out), or why it has not gone.
     Leave(Box<Leave>),
 }
 
@@ -136,10 +146,10 @@ pub(crate) fn ask(program: &Path, question: &Question) -> Result<UnixStream> {
     ask().map_err(NodeError::file("ask", &path))
 }
 
-/// Has the shim of a program take it to another node, by this connection. Waits until it is there, or stays.
-pub(crate) fn leave(program: &Path, leave: Leave, connection: &TcpStream) -> Result<Location> {
+/// Has the shim of a program take it to another node, by this connection. Waits until it is there, or stays, or is known to be able to go.
+pub(crate) fn leave(program: &Path, leave: Leave, connection: &TcpStream) -> Result<Option<Location>> {
     let path = socket(program);
-    let ask = || -> io::Result<std::result::Result<Location, String>> {
+    let ask = || -> io::Result<std::result::Result<Option<Location>, String>> {
         let mut stream = UnixStream::connect(&path)?;
         send(&mut stream, &Question::Leave(Box::new(leave)))?;
         send_socket(&stream, connection)?;

@@ -3,8 +3,10 @@
 //! A message is its length (u32, little-endian) and so many bytes in postcard's format, in an authenticated connection or over a Unix socket. All of one [`VERSION`]
 //! agree on all messages; there is no reading of others'.
 
+use crate::hosts::HostProcess;
 use crate::identity::PublicKey;
 use crate::members::Member;
+use maize_node::Need;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -12,7 +14,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 /// The version of the protocol: of the handshake and of all messages.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 /// The longest message among members: arguments and environment of a program are the largest part of one.
 pub const LIMIT: usize = 4 << 20;
 /// The longest message of somebody who is no member.
@@ -59,17 +61,28 @@ pub enum Request {
         isa: Option<String>,
         /// How long it may take to stop the program, in milliseconds.
         timeout_ms: u64,
+        /// Only find out whether it can. The answer is [`Reply::Done`] if it can, as far as that shows while it runs.
+        dry_run: bool,
     },
     /// Take over a program. The answers are those to [`Request::Start`]; what follows [`Reply::Ready`] is said by the program's new shim ([`FromDestination`]).
     Receive(Box<Arrival>),
     /// Has this program come? If not, it is not to come any more.
     Settle(Transfer),
-    /// Ask that of another node. Only from the same machine.
-    Inquire {
+    /// It is known where this program came from that it is here, and nobody will ask any more.
+    Known(Transfer),
+    /// A program's shim waits for word from the node that it was given to, which may never come: the program is to run on here, or is taken to be there.
+    Resolve {
+        /// The program.
+        program: u32,
+        /// It is to run on here.
+        here: bool,
+    },
+    /// Ask another node. Only from the same machine. The answer is that node's.
+    Relay {
         /// The node.
         node: String,
-        /// Of the program.
-        transfer: Transfer,
+        /// What is asked.
+        request: Box<Request>,
     },
     /// How are you yourself? Only from the same machine.
     Status,
@@ -143,6 +156,8 @@ pub struct Arrival {
 /// What the shim that a program leaves says to the one that it comes to.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToDestination {
+    /// The program uses these by their names. The answer is [`FromDestination::Suitable`], or a refusal.
+    Needs(Vec<Need>),
     /// The program has written this so far.
     Log(LogRecord),
     /// A part of the program, as a snapshot.
@@ -162,10 +177,14 @@ pub enum FromDestination {
     Ready(u32),
     /// It cannot come, for this reason.
     Refused(String),
+    /// What it needs is here.
+    Suitable,
     /// All of it is here, and waits.
     Restored,
     /// It is here, and runs.
     Taken,
+    /// It is noted that you know.
+    Noted,
 }
 
 /// To become a member.
@@ -417,10 +436,39 @@ pub enum ProgramState {
     Running,
     /// It has ended.
     Ended(Ending),
+    /// It has been given to another node, which has not said whether it has it.
+    Unsettled(Passage),
     /// It has gone to another node.
     Moved(Location),
     /// Its shim is gone, and has not said how it ended.
     Lost,
+}
+
+/// A program that is one node's or the other's, and it is not known which.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passage {
+    /// Where it is if it has come.
+    pub to: Location,
+    /// The attempt.
+    pub transfer: Transfer,
+    /// What holds it here. They are stopped.
+    pub hosts: Vec<HostProcess>,
+    /// Why it is not known.
+    pub reason: Option<String>,
+}
+
+impl Passage {
+    /// What there is to know and to do about a program with this number, for people.
+    #[must_use]
+    pub fn advice(&self, program: u32) -> String {
+        let Passage { to, reason, .. } = self;
+        let because = reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
+        format!(
+            "{program} waits: it was given to {0}, as {0}:{1}, which has not said whether it has it{because}. It goes on here or there as soon as {0} answers. \
+             If {0} never will: maize node settle {program} --here or --gone",
+            to.node, to.program
+        )
+    }
 }
 
 /// Sends a message.

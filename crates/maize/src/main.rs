@@ -92,7 +92,10 @@ fn execute(subcommand: Subcommand) -> i32 {
         Subcommand::Restore(options) => return run::restore(&options),
         Subcommand::Events(options) => return running::events(&options),
         Subcommand::Ps(options) => running::ps(&options),
-        Subcommand::Node(options) => nodes::execute(options.subcommand),
+        Subcommand::Node(options) => match nodes::execute(options.subcommand) {
+            Ok(status) => return status,
+            Err(error) => Err(error),
+        },
         Subcommand::Nodes(options) => nodes::list(options),
         Subcommand::Logs(options) => nodes::logs(options),
         Subcommand::Inspect(options) => inspect::execute(&options),

@@ -3,7 +3,10 @@
 use crate::arguments::nodes::ProgramName;
 use crate::arguments::running::{Checkpoint, Events, Goal, Migrate, Ps};
 use crate::error::{CommandError, print};
-use maize_daemon::client::Node;
+use crate::nodes;
+use maize_daemon::NodeError;
+use maize_daemon::client::{Node, Travel};
+use maize_daemon::drain::Drain;
 use maize_daemon::message::Location;
 use maize_driver::cc::terminal;
 use maize_node::{Action, Answer, CONTROL_VERSION, ControlError, Controlled, Outcome, Saved, Status};
@@ -80,7 +83,8 @@ fn table(programs: &[Status]) -> String {
         let cells = widths.iter().zip(row).map(|(&width, cell)| format!("{cell:width$}  "));
         cells.chain([row[7].clone(), String::from("\n")]).collect::<String>()
     };
-    rows.iter().map(line).collect()
+    let notes = programs.iter().filter_map(|program| program.note.as_ref()).map(|note| format!("{note}\n"));
+    rows.iter().map(line).chain(notes).collect()
 }
 
 fn since(started_ms: u64) -> Duration {
@@ -111,26 +115,39 @@ struct MovedToNode {
     location: Location,
 }
 
+/// A program that could go.
+#[derive(Serialize)]
+struct CanMove {
+    version: u32,
+    node: String,
+}
+
 /// `maize migrate`; returns its exit status.
 pub fn migrate(options: &Migrate) -> i32 {
     let refused = |text: &str| {
         terminal::error(&text);
         1
     };
-    let to = match &options.to {
-        Goal::Node(_) if options.process.is_some() || options.dry_run => {
-            return refused(
-                "--process and --dry-run are for moves between ISAs; a program goes to another node as a whole",
-            );
+    if options.all {
+        return match migrate_all(options) {
+            Ok(status) => status,
+            Err(error) => refused(&error.to_string()),
+        };
+    }
+    // There is one of each without --all.
+    let (Some(name), Some(to)) = (&options.program, &options.to) else { return 1 };
+    let to = match to {
+        Goal::Node(_) if options.process.is_some() => {
+            return refused("--process is for moves between ISAs; a program goes to another node as a whole");
         }
         Goal::Node(node) => {
-            return match migrate_to_node(options, node) {
+            return match migrate_to_node(options, name, node) {
                 Ok(()) => 0,
                 Err(error) => refused(&error.to_string()),
             };
         }
         Goal::Isa(_) if options.isa.is_some() => return refused("--isa is for moves to another node; say either"),
-        Goal::Isa(_) if options.program.node.is_some() => {
+        Goal::Isa(_) if name.node.is_some() => {
             return refused("a program changes the ISA where it is: run this on that node, with the PID alone");
         }
         Goal::Isa(isa) => isa,
@@ -141,7 +158,7 @@ pub fn migrate(options: &Migrate) -> i32 {
         timeout_ms: u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX),
         dry_run: options.dry_run,
     };
-    let outcomes = match Controlled::find(options.program.program).and_then(|mut program| program.ask(action)) {
+    let outcomes = match Controlled::find(name.program).and_then(|mut program| program.ask(action)) {
         Ok(Answer::Migrated(outcomes)) => outcomes,
         Ok(_) => return explain(&ControlError::Ended),
         Err(error) => return explain(&error),
@@ -160,11 +177,39 @@ pub fn migrate(options: &Migrate) -> i32 {
     }
 }
 
-fn migrate_to_node(options: &Migrate, to: &str) -> Result<(), CommandError> {
-    let ProgramName { node, program } = &options.program;
+/// All programs of a node.
+fn migrate_all(options: &Migrate) -> Result<i32, CommandError> {
+    let to = match &options.to {
+        None => None,
+        Some(Goal::Node(node)) => Some(node.clone()),
+        Some(Goal::Isa(isa)) => {
+            let message = format!("--all is for moves to other nodes, and {} is an ISA", isa.name());
+            return Err(NodeError::Invalid(message).into());
+        }
+    };
+    let drain = Drain {
+        from: options.from.clone(),
+        to,
+        isa: options.isa.map(|isa| isa.name().to_owned()),
+        timeout: options.timeout,
+        dry_run: options.dry_run,
+    };
+    nodes::drain(&Node::open(options.place.dir.clone())?, &drain, options.json)
+}
+
+fn migrate_to_node(options: &Migrate, name: &ProgramName, to: &str) -> Result<(), CommandError> {
+    let ProgramName { node, program } = name;
     let local = Node::open(options.place.dir.clone())?;
-    let isa = options.isa.map(|isa| isa.name());
-    let location = local.migrate(node.as_deref(), *program, to, isa, options.timeout)?;
+    let isa = options.isa.map(|isa| isa.name().to_owned());
+    let travel = Travel { to: to.to_owned(), isa, timeout: options.timeout };
+    if options.dry_run {
+        local.can_migrate(node.as_deref(), *program, &travel)?;
+        return print(&match options.json {
+            true => json(&CanMove { version: 1, node: to.to_owned() })?,
+            false => format!("it can go to {to}\n"),
+        });
+    }
+    let location = local.migrate(node.as_deref(), *program, &travel)?;
     print(&match options.json {
         true => json(&MovedToNode { version: 1, location })?,
         false => format!("{}:{}\n", location.node, location.program),

@@ -108,10 +108,9 @@ fn command(daemon: &Arc<Daemon>, mut stream: UnixStream) -> io::Result<()> {
             send(&mut stream, &Reply::Done)?;
             daemon.stop()
         }
-        Request::Inquire { node, transfer } => match daemon.inquire(&node, transfer) {
-            Ok(program) => Reply::Settled(program),
-            Err(error) => Reply::Refused(error.to_string()),
-        },
+        Request::Relay { node, request } => {
+            daemon.relay(&node, &request).unwrap_or_else(|error| Reply::Refused(error.to_string()))
+        }
         request => return session::answer(daemon, &request, "this machine", &mut stream),
     };
     send(&mut stream, &reply)

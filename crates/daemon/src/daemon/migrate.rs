@@ -1,10 +1,11 @@
-//! What the daemon does for a move between nodes: it connects the two shims, and asks about a program for a shim that has lost the connection (docs/nodes.md).
+//! What the daemon does for a move between nodes: it connects the two shims, and asks the other node for a shim that has lost the connection (docs/nodes.md).
 
-use super::{Daemon, lock};
+use super::{Daemon, lock, session};
 use crate::channel::{self, Authenticated};
 use crate::error::{NodeError, Result};
 use crate::link::{self, Leave};
-use crate::message::{LIMIT, Location, Reply, Request, Transfer, receive, send};
+use crate::message::{LIMIT, Location, Reply, Request, receive, send};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long another node may take to answer.
@@ -16,31 +17,38 @@ impl Daemon {
         self.native.iter().chain(&self.emulated).next().map(|isa| isa.name().to_owned())
     }
 
-    /// Has a program go to another node; returns where it is then.
-    pub(super) fn migrate(&self, program: u32, to: &str, isa: Option<String>, timeout: Duration) -> Result<Location> {
+    /// Has a program go to another node; returns where it is then, unless it was only to be found out whether it can.
+    pub(super) fn migrate(
+        &self,
+        program: u32,
+        to: &str,
+        isa: Option<String>,
+        timeout: Duration,
+        dry_run: bool,
+    ) -> Result<Option<Location>> {
         let own = &self.identity.configuration.name;
         if !self.programs.is_running(program) {
             return Err(NodeError::Invalid(format!("no program {program} runs on {own}")));
         }
         let Authenticated { socket, state: connection, .. } = self.reach(to)?;
-        let order = Leave { to: to.to_owned(), isa, timeout, connection };
+        let order = Leave { to: to.to_owned(), isa, timeout, dry_run, connection };
         let location = link::leave(&self.programs.directory(program), order, &socket)?;
         self.look();
         Ok(location)
     }
 
-    /// Asks another node whether a program has come there.
-    pub(super) fn inquire(&self, node: &str, transfer: Transfer) -> Result<Option<u32>> {
+    /// Asks another node, for a shim of this one.
+    pub(super) fn relay(self: &Arc<Self>, node: &str, request: &Request) -> Result<Reply> {
+        if node == self.identity.configuration.name {
+            // What has gone on from there may have come back.
+            return Ok(session::reply(self, request, node));
+        }
         let Authenticated { socket, state, .. } = self.reach(node)?;
         let lost = |source| NodeError::Lost { peer: node.into(), source };
         socket.set_read_timeout(Some(PATIENCE)).map_err(lost)?;
         let (mut sealer, mut opener) = state.resume(socket).map_err(lost)?;
-        send(&mut sealer, &Request::Settle(transfer)).map_err(lost)?;
-        match receive(&mut opener, LIMIT).map_err(lost)? {
-            Some(Reply::Settled(program)) => Ok(program),
-            Some(other) => Err(crate::client::unexpected(node.into(), other)),
-            None => Err(lost(std::io::ErrorKind::UnexpectedEof.into())),
-        }
+        send(&mut sealer, request).map_err(lost)?;
+        receive(&mut opener, LIMIT).map_err(lost)?.ok_or_else(|| lost(std::io::ErrorKind::UnexpectedEof.into()))
     }
 
     fn reach(&self, name: &str) -> Result<Authenticated> {

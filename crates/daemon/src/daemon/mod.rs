@@ -8,6 +8,7 @@ mod peers;
 mod programs;
 mod report;
 mod session;
+mod settle;
 
 use crate::directory::{Directory, write_private};
 use crate::error::{NodeError, Result};
@@ -129,6 +130,8 @@ pub fn run(options: &Options) -> Result<()> {
     start("control", move || listener::serve_control(&shared, &control))?;
     let shared = Arc::clone(&daemon);
     start("clock", move || shared.tick())?;
+    let shared = Arc::clone(&daemon);
+    start("settle", move || shared.settle())?;
     daemon.watch_members()?;
     note(&format!(
         "node {} ({}) listens at {listens}, directory {}",

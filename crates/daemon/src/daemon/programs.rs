@@ -4,7 +4,7 @@ use super::{lock, note};
 use crate::directory::{Directory, make_private};
 use crate::error::{NodeError, Result};
 use crate::link::{self, Order, Question};
-use crate::message::{Location, ProgramState, ProgramStatus};
+use crate::message::{Location, Passage, ProgramState, ProgramStatus};
 use crate::shim::record;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// So many programs that have ended are remembered, with what they have said.
 const MOST_ENDED: usize = 100;
@@ -32,6 +33,8 @@ struct Running {
 pub(crate) struct Programs {
     path: PathBuf,
     running: Mutex<BTreeMap<u32, Running>>,
+    /// How many have ended since this daemon runs.
+    ended: AtomicUsize,
 }
 
 impl Programs {
@@ -48,12 +51,17 @@ impl Programs {
         if !running.is_empty() {
             note(&format!("found {} running", running.len()));
         }
-        Ok(Programs { path, running: Mutex::new(running) })
+        Ok(Programs { path, running: Mutex::new(running), ended: AtomicUsize::new(0) })
     }
 
     /// How many run.
     pub(super) fn running(&self) -> usize {
         lock(&self.running).len()
+    }
+
+    /// How many have ended since this daemon runs.
+    pub(super) fn ended(&self) -> usize {
+        self.ended.load(Ordering::Relaxed)
     }
 
     /// Where programs have their directories.
@@ -106,6 +114,7 @@ impl Programs {
             one.child.take().is_some_and(|mut child| child.wait().is_err())
         });
         if running.len() < before {
+            self.ended.fetch_add(before - running.len(), Ordering::Relaxed);
             self.forget_old(&running);
         }
     }
@@ -137,6 +146,19 @@ impl Programs {
             .collect();
         list.sort_by_key(|status| (status.started, status.program));
         list
+    }
+
+    /// Those that were given to another node which has not said whether it has them, and whose shims are gone: the directory of each.
+    pub(super) fn abandoned(&self) -> Vec<(PathBuf, ProgramStatus, Passage)> {
+        self.look_after();
+        let running = lock(&self.running);
+        let left = directories(&self.path).filter(|(program, _)| !running.contains_key(program));
+        let unsettled = left.filter_map(|(_, directory)| {
+            let status = record::read(&directory)?;
+            let ProgramState::Unsettled(passage) = status.state.clone() else { return None };
+            Some((directory, status, passage))
+        });
+        unsettled.collect()
     }
 
     /// Where a program has gone, if it has.

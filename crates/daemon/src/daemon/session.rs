@@ -36,10 +36,10 @@ pub(super) fn serve(daemon: &Arc<Daemon>, connection: Authenticated, name: &str)
             Request::Receive(arrival) => {
                 let Arrival { start, status, transfer } = *arrival;
                 let start = Start { isa: start.isa.or_else(|| daemon.usual_isa()), ..start };
-                let come = Some(Come { status, transfer });
+                let come = Some(Come { status, transfer, from: key });
                 return run(daemon, name, start, come, sealer, opener).map_err(lost);
             }
-            Request::Status | Request::Reload | Request::Stop | Request::Inquire { .. } | Request::Join(_) => {
+            Request::Status | Request::Reload | Request::Stop | Request::Relay { .. } | Request::Join(_) => {
                 let reply = Reply::Refused("that can only be asked on the machine itself".into());
                 send(&mut sealer, &reply).map_err(lost)?;
             }
@@ -51,7 +51,17 @@ pub(super) fn serve(daemon: &Arc<Daemon>, connection: Authenticated, name: &str)
 
 /// Answers what does not need the connection for itself.
 pub(super) fn answer(daemon: &Arc<Daemon>, request: &Request, name: &str, stream: &mut impl Write) -> io::Result<()> {
-    let reply = match request {
+    match request {
+        Request::Logs { program, follow } if daemon.programs.elsewhere(*program).is_none() => {
+            logs(daemon, *program, *follow, stream)
+        }
+        request => send(stream, &reply(daemon, request, name)),
+    }
+}
+
+/// The answer to what has one.
+pub(super) fn reply(daemon: &Arc<Daemon>, request: &Request, name: &str) -> Reply {
+    match request {
         Request::Heartbeat(heartbeat) => match daemon.learn(&heartbeat.members) {
             Ok(()) => Reply::Heartbeat(daemon.heartbeat(Some(heartbeat.digest))),
             Err(error) => Reply::Refused(error.to_string()),
@@ -67,21 +77,38 @@ pub(super) fn answer(daemon: &Arc<Daemon>, request: &Request, name: &str, stream
         {
             Reply::Elsewhere(location)
         }
-        Request::Migrate { program, to, isa, timeout_ms } => {
-            super::note(&format!("moves {program} to {to}, says {name}"));
+        Request::Migrate { program, to, isa, timeout_ms, dry_run } => {
+            if !dry_run {
+                super::note(&format!("moves {program} to {to}, says {name}"));
+            }
             let timeout = Duration::from_millis(*timeout_ms);
-            let moved = daemon.migrate(*program, to, isa.clone(), timeout);
-            moved.map_or_else(|error| Reply::Refused(error.to_string()), Reply::Migrated)
+            match daemon.migrate(*program, to, isa.clone(), timeout, *dry_run) {
+                Ok(Some(location)) => Reply::Migrated(location),
+                Ok(None) => Reply::Done,
+                Err(error) => Reply::Refused(error.to_string()),
+            }
         }
         Request::Settle(transfer) => match arrivals::decide(&daemon.directory, transfer, None) {
             Ok(program) => Reply::Settled(program),
             Err(error) => Reply::Refused(error.to_string()),
         },
-        Request::Signal { program, signal } => refuse(daemon.programs.signal(*program, *signal)),
-        Request::Logs { program, follow } => return logs(daemon, *program, *follow, stream),
+        Request::Known(transfer) => {
+            arrivals::forget(&daemon.directory, transfer);
+            Reply::Done
+        }
+        Request::Resolve { program, here } => {
+            super::note(&format!("decides that {program} is {}, says {name}", if *here { "here" } else { "gone" }));
+            refuse(daemon.resolve(*program, *here))
+        }
+        Request::Signal { program, signal } => match daemon.programs.signal(*program, *signal) {
+            Ok(()) => Reply::Done,
+            // It may have gone meanwhile.
+            Err(error) => {
+                daemon.programs.elsewhere(*program).map_or_else(|| Reply::Refused(error.to_string()), Reply::Elsewhere)
+            }
+        },
         _ => Reply::Refused("that cannot be asked here".into()),
-    };
-    send(stream, &reply)
+    }
 }
 
 fn logs(daemon: &Daemon, program: u32, follow: bool, stream: &mut impl Write) -> io::Result<()> {

@@ -3,10 +3,11 @@
 
 use super::log;
 use super::resident::Resident;
-use crate::arrivals;
+use crate::arrivals::{self, Arrived, Arriving};
 use crate::channel::{Opener, Sealer};
-use crate::message::{FromDestination, LIMIT, ProgramState, ToDestination, Transfer, receive, send};
-use maize_node::{Report, RunError, RunOptions};
+use crate::link::Come;
+use crate::message::{FromDestination, LIMIT, ProgramState, ToDestination, receive, send};
+use maize_node::{Need, Report, RunError, RunOptions};
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,6 +51,19 @@ impl Link {
         }
     }
 
+    /// Says whether all is here that the program uses by name.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let lost = |error: io::Error| format!("the program's old node is lost: {error}");
+        let ToDestination::Needs(needs) = self.hear().map_err(lost)? else {
+            return Err("not understood: no list of files".into());
+        };
+        let missing: Vec<String> = needs.iter().filter_map(Need::obstacle).collect();
+        if !missing.is_empty() {
+            return Err(missing.join("\n  "));
+        }
+        self.say(&FromDestination::Suitable).map_err(lost)
+    }
+
     /// Takes over what the program has written so far; returns the first piece of what comes then.
     pub(super) fn receive_log(&self, writer: &Mutex<log::Writer>) -> io::Result<Pieces> {
         loop {
@@ -88,22 +102,33 @@ impl Read for Pieces {
     }
 }
 
-/// Puts the program in place, and runs it to its end when it is committed. `has_come` says whether that was so.
+/// A program on its way here.
+pub(super) struct Arrival<'a> {
+    pub(super) come: &'a Come,
+    pub(super) arriving: Arriving,
+    /// It is this node's.
+    pub(super) has_come: &'a AtomicBool,
+}
+
+/// Puts the program in place, and runs it to its end when it is committed.
 pub(super) fn receive_program(
     resident: &Resident,
     link: &Link,
     pieces: Pieces,
-    transfer: Transfer,
+    arrival: Arrival<'_>,
     options: &RunOptions,
-    has_come: &AtomicBool,
 ) -> Result<Report, RunError> {
+    let Arrival { come, arriving, has_come } = arrival;
     maize_node::receive(pieces, options, &mut |_| {}, || {
-        commit(resident, link, transfer).inspect(|()| has_come.store(true, Ordering::SeqCst))
+        commit(resident, link, come).inspect(|()| {
+            has_come.store(true, Ordering::SeqCst);
+            drop(arriving);
+        })
     })
 }
 
 /// Returns when the program is this node's.
-fn commit(resident: &Resident, link: &Link, transfer: Transfer) -> Result<(), String> {
+fn commit(resident: &Resident, link: &Link, come: &Come) -> Result<(), String> {
     let lost = |error: io::Error| format!("the program's old node is lost: {error}");
     link.say(&FromDestination::Restored).map_err(lost)?;
     match link.hear().map_err(lost)? {
@@ -111,7 +136,8 @@ fn commit(resident: &Resident, link: &Link, transfer: Transfer) -> Result<(), St
         other => return Err(format!("{other:?} instead of a word to run it")),
     }
     let own = std::process::id();
-    match arrivals::decide(&resident.node, &transfer, Some(own)) {
+    let (transfer, arrived) = (come.transfer, Arrived { program: own, from: come.from });
+    match arrivals::decide(&resident.node, &transfer, Some(arrived)) {
         Ok(Some(program)) if program == own => {}
         Ok(_) => return Err("it has been decided that the program does not come".into()),
         Err(error) => return Err(error.to_string()),
@@ -123,6 +149,7 @@ fn commit(resident: &Resident, link: &Link, transfer: Transfer) -> Result<(), St
     thread::spawn(move || {
         if matches!(link.hear(), Ok(ToDestination::Known)) {
             arrivals::forget(&node, &transfer);
+            let _ = link.say(&FromDestination::Noted);
         }
     });
     Ok(())

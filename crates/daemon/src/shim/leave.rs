@@ -5,21 +5,25 @@ use super::log;
 use super::resident::Resident;
 use crate::channel::{Opener, Sealer};
 use crate::error::NodeError;
+use crate::hosts::HostProcess;
 use crate::link::Leave;
 use crate::message::{
-    Arrival, Attached, FromDestination, LIMIT, Location, PIECE, Reply, Request, ToDestination, Transfer, receive, send,
+    Arrival, Attached, FromDestination, LIMIT, Location, PIECE, Passage, ProgramState, Reply, Request, ToDestination,
+    Transfer, receive, send,
 };
 use crate::remote::offer;
+use crate::verdicts::Verdict;
 use maize_node::{Captured, Departure};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::consts::SIGCHLD;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, PipeReader, Read as _, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -27,9 +31,13 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Time between questions whether the program has come.
 const AGAIN: Duration = Duration::from_secs(1);
+/// The other node notes at once that something is known. If it does not, it is told once more.
+const AWHILE: Duration = Duration::from_secs(2);
+/// How often what follows a program is tried.
+const MOST_TRIES: u32 = 30;
 
-/// Takes the program to another node; returns where it is, or why it stays.
-pub(super) fn leave(resident: &Arc<Resident>, order: Leave, socket: TcpStream) -> Result<Location, String> {
+/// Takes the program to another node; returns where it is then, or why it stays. On a dry run it stays, and the result tells whether it can go.
+pub(super) fn leave(resident: &Arc<Resident>, order: Leave, socket: TcpStream) -> Result<Option<Location>, String> {
     if resident.start.attached != Attached::No {
         return Err("the program is attached to the command that has started it, where its input and output are; only programs \
                     that are started with --detach go to other nodes"
@@ -38,7 +46,11 @@ pub(super) fn leave(resident: &Arc<Resident>, order: Leave, socket: TcpStream) -
     if resident.leaves.swap(true, Ordering::SeqCst) {
         return Err("the program is on its way to another node already".into());
     }
-    let result = prepare(resident, order, socket).and_then(|journey| journey.go(Arc::clone(resident)));
+    let dry_run = order.dry_run;
+    let result = prepare(resident, order, socket).and_then(|journey| match dry_run {
+        true => Ok(None),
+        false => journey.go(Arc::clone(resident)).map(Some),
+    });
     resident.leaves.store(false, Ordering::SeqCst);
     result
 }
@@ -55,7 +67,12 @@ struct Journey {
 
 /// Does all that can be done while the program runs.
 fn prepare(resident: &Resident, order: Leave, socket: TcpStream) -> Result<Journey, String> {
-    let Leave { to: name, isa, timeout, connection } = order;
+    let Leave { to: name, isa, timeout, connection, .. } = order;
+    let survey = resident.departures.survey();
+    let survey = survey.map_err(|error| format!("the program cannot be looked at: {error}"))?;
+    if !survey.obstacles.is_empty() {
+        return Err(Vec::from_iter(survey.obstacles).join("\n  "));
+    }
     let lost = |source| NodeError::Lost { peer: name.clone(), source }.to_string();
     socket.set_read_timeout(Some(PATIENCE)).map_err(lost)?;
     socket.set_write_timeout(Some(PATIENCE)).map_err(lost)?;
@@ -73,10 +90,14 @@ fn prepare(resident: &Resident, order: Leave, socket: TcpStream) -> Result<Journ
         Some(FromDestination::Refused(reason)) => return Err(format!("{name}: {reason}")),
         other => return Err(format!("{name}: not understood: {other:?} instead of a shim")),
     };
+    send(&mut sealer, &ToDestination::Needs(survey.needs.into_iter().collect())).map_err(lost)?;
+    match receive(&mut opener, LIMIT).map_err(lost)? {
+        Some(FromDestination::Suitable) => {}
+        Some(FromDestination::Refused(reason)) => return Err(format!("{name}: {reason}")),
+        other => return Err(format!("{name}: not understood: {other:?} instead of what is missing")),
+    }
     let log = log::Reader::open(&resident.directory).map_err(|error| format!("the program's log: {error}"))?;
-    let mut journey = Journey { to: Location { node: name, program }, timeout, transfer, sealer, opener, log };
-    journey.send_log()?;
-    Ok(journey)
+    Ok(Journey { to: Location { node: name, program }, timeout, transfer, sealer, opener, log })
 }
 
 impl Journey {
@@ -98,6 +119,8 @@ impl Journey {
 
     /// Has the program captured and carried away.
     fn go(mut self, resident: Arc<Resident>) -> Result<Location, String> {
+        // Most of it, while the program runs.
+        self.send_log()?;
         let (tell, told) = channel();
         let departures = Arc::clone(&resident.departures);
         let departure = Departure {
@@ -123,23 +146,37 @@ impl Journey {
             Some(FromDestination::Refused(reason)) => return Err(format!("{}: {reason}", self.to.node)),
             _ => return Err(self.lost(io::ErrorKind::UnexpectedEof.into())),
         }
-        // If this process is killed from here on, its hosts must not run on by themselves.
+        let hosts = captured.hosts().into_iter().filter_map(HostProcess::find).collect();
+        let passage = Passage { to: self.to.clone(), transfer: self.transfer, hosts, reason: None };
+        // If this process is killed from here on, the daemon finds out where the program is, and its hosts must not run on by themselves.
+        resident.verdict.forget();
+        resident.becomes(ProgramState::Unsettled(passage.clone())).map_err(|error| error.to_string())?;
         captured.hold();
         let is_taken = send(&mut self.sealer, &ToDestination::Commit).is_ok()
             && matches!(receive(&mut self.opener, LIMIT), Ok(Some(FromDestination::Taken)));
-        if !is_taken && !self.settle(resident) {
+        let answer = if is_taken { Answer::Come } else { self.settle(resident, passage) };
+        resident.departures.note(None);
+        if let Answer::NotCome(reason) = answer {
             captured.release();
-            return Err(format!(
-                "the connection to {} was lost, and the program had not come there; it runs on here",
-                self.to.node
-            ));
+            // If that cannot be written down, the daemon asks if this process is killed.
+            let _ = resident.becomes(ProgramState::Running);
+            return Err(reason);
         }
         // That it has gone is true whether or not it can be written down.
         let _ = resident.has_moved(&self.to);
-        if is_taken {
-            let _ = send(&mut self.sealer, &ToDestination::Known);
+        let is_noted = is_taken && self.tell_known();
+        if !is_noted && !matches!(answer, Answer::TakenToHaveCome) {
+            let to_tell = Some((self.to.clone(), self.transfer));
+            *resident.to_tell.lock().unwrap_or_else(PoisonError::into_inner) = to_tell;
         }
         Ok(self.to.clone())
+    }
+
+    /// Says that it is known here that the program has come; whether that has been heard.
+    fn tell_known(&mut self) -> bool {
+        let _ = self.opener.socket().set_read_timeout(Some(AWHILE));
+        send(&mut self.sealer, &ToDestination::Known).is_ok()
+            && matches!(receive(&mut self.opener, LIMIT), Ok(Some(FromDestination::Noted)))
     }
 
     fn send_program(&mut self, captured: &Captured) -> Result<(), String> {
@@ -163,21 +200,87 @@ impl Journey {
     }
 
     /// Asks by way of the daemons, until that is known, whether the program has come. If it has not, it will not any more.
-    fn settle(&mut self, resident: &Resident) -> bool {
+    fn settle(&mut self, resident: &Resident, mut passage: Passage) -> Answer {
         let _ = self.sealer.socket().shutdown(std::net::Shutdown::Both);
-        let question = Request::Inquire { node: self.to.node.clone(), transfer: self.transfer };
+        let (own, to) = (resident.status().program, self.to.node.clone());
         loop {
-            let ask = || -> io::Result<Option<Reply>> {
-                let mut daemon = UnixStream::connect(resident.node.control())?;
-                daemon.set_read_timeout(Some(PATIENCE))?;
-                send(&mut daemon, &question)?;
-                receive(&mut daemon, LIMIT)
+            let reason = match relay(resident, &to, Request::Settle(self.transfer)) {
+                Ok(Reply::Settled(Some(_))) => return Answer::Come,
+                Ok(Reply::Settled(None)) => {
+                    return Answer::NotCome(format!(
+                        "the connection to {to} was lost, and the program had not come there; it runs on here"
+                    ));
+                }
+                Ok(Reply::Refused(reason)) => reason,
+                Ok(other) => format!("{to}: not understood: {other:?}"),
+                Err(error) => format!("maized does not answer here: {error}"),
             };
-            if let Ok(Some(Reply::Settled(program))) = ask() {
-                return program.is_some();
+            if passage.reason.as_ref() != Some(&reason) {
+                passage.reason = Some(reason);
+                resident.departures.note(Some(passage.advice(own)));
+                let _ = resident.becomes(ProgramState::Unsettled(passage.clone()));
             }
-            thread::sleep(AGAIN);
+            let Some(here) = resident.verdict.wait(AGAIN) else { continue };
+            let verdict = Verdict { node: to.clone(), transfer: self.transfer, here };
+            let kept = verdict.keep(&resident.node);
+            if !here {
+                return Answer::TakenToHaveCome;
+            }
+            let warning = kept
+                .err()
+                .map_or_else(String::new, |error| format!(" ({error}: if {to} has it, nobody will end that copy)"));
+            return Answer::NotCome(format!(
+                "it was decided by hand that the program runs on here, not on {to}{warning}"
+            ));
         }
+    }
+}
+
+/// Where a program is that was given away.
+enum Answer {
+    /// There.
+    Come,
+    /// There, says a person.
+    TakenToHaveCome,
+    /// Here, for this reason.
+    NotCome(String),
+}
+
+/// Asks another node, by way of the daemon.
+fn relay(resident: &Resident, node: &str, request: Request) -> io::Result<Reply> {
+    let mut daemon = UnixStream::connect(resident.node.control())?;
+    daemon.set_read_timeout(Some(PATIENCE))?;
+    send(&mut daemon, &Request::Relay { node: node.to_owned(), request: Box::new(request) })?;
+    receive(&mut daemon, LIMIT)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+/// The program has gone: what has come for it meanwhile goes after it, and its new node is told that this is known.
+pub(super) fn follow_up(resident: &Resident, mut signals: &PipeReader) {
+    let ProgramState::Moved(mut at) = resident.status().state else { return };
+    let mut tries = 0..MOST_TRIES;
+    let mut ask = |at: &mut Location, request: &dyn Fn(u32) -> Request| {
+        while tries.next().is_some() {
+            match relay(resident, &at.node, request(at.program)) {
+                Ok(Reply::Elsewhere(further)) => *at = further,
+                Ok(Reply::Refused(_)) | Err(_) => thread::sleep(AGAIN),
+                Ok(_) => return,
+            }
+        }
+    };
+    let mut signal = [0];
+    let has_more = |signals: &PipeReader| {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(signals, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
+    };
+    while has_more(signals) && signals.read_exact(&mut signal).is_ok() {
+        // It is this process's own that it hears of.
+        if i32::from(signal[0]) != SIGCHLD {
+            ask(&mut at, &|program| Request::Signal { program, signal: signal[0] });
+        }
+    }
+    let to_tell = resident.to_tell.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some((mut to, transfer)) = to_tell {
+        ask(&mut to, &|_| Request::Known(transfer));
     }
 }
 

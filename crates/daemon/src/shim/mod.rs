@@ -9,18 +9,19 @@ pub(crate) mod record;
 mod resident;
 mod streams;
 
+use crate::arrivals::Arriving;
 use crate::channel::{Opener, Sealer};
 use crate::directory::{Directory, make_private};
 use crate::error::{NodeError, Result};
-use crate::link::{self, QUESTIONS_LIMIT, Question};
+use crate::link::{self, Come, QUESTIONS_LIMIT, Question};
 use crate::message::{
     Attached, Ending, FromDestination, FromProgram, LIMIT, ProgramState, ProgramStatus, Start, Stream, ToProgram,
-    Transfer, WINDOW, receive, send,
+    WINDOW, receive, send,
 };
-use arrive::{Link, Pieces};
+use arrive::{Arrival, Link, Pieces};
 use maize_abi::Isa;
 use maize_node::{Departures, Exit, HopPlan, Report, RunError, RunOptions};
-use resident::Resident;
+use resident::{Resident, Verdict};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use std::ffi::OsString;
 use std::fs;
@@ -63,7 +64,7 @@ pub fn run() -> Result<()> {
     if let Some(come) = order.arrival {
         let link = Link::new(sealer, opener).map_err(lost)?;
         return match Shim::prepare(order.start, &place, Some(&come.status)) {
-            Ok((shim, streams)) => shim.receive(&link, streams, come.transfer),
+            Ok((shim, streams)) => shim.receive(&link, streams, &come),
             Err(error) => {
                 link.refuse(error.to_string());
                 Ok(())
@@ -142,6 +143,8 @@ impl Shim {
                 departures: Arc::new(departures),
                 flow: Flow::default(),
                 leaves: AtomicBool::new(false),
+                verdict: Verdict::default(),
+                to_tell: Mutex::default(),
                 status: Mutex::new(status),
             });
             // The daemon finds this process by its socket from now on.
@@ -181,21 +184,24 @@ impl Shim {
     }
 
     /// Receives the program from another node, and runs it if it comes.
-    fn receive(self, link: &Link, streams: Streams, transfer: Transfer) -> Result<()> {
+    fn receive(self, link: &Link, streams: Streams, come: &Come) -> Result<()> {
         hand_on_signals(&self.to_signals, Attached::No);
         let has_come = AtomicBool::new(false);
-        let begin = || -> Result<(Pumps, Pieces)> {
+        let begin = || -> Result<(Pumps, Pieces, Arriving)> {
             let lost = |source| NodeError::Lost { peer: "the program's old node".into(), source };
             let writer = self.create_log()?;
+            let arriving = Arriving::new(&self.resident.directory, &come.transfer)?;
             link.say(&FromDestination::Ready(std::process::id())).map_err(lost)?;
+            link.check().map_err(NodeError::Invalid)?;
             let pieces = link.receive_log(&writer).map_err(lost)?;
             let sink = Sink::Log(writer, self.resident.flow.clone());
-            Ok((Pumps::start(streams.outputs, &sink)?, pieces))
+            Ok((Pumps::start(streams.outputs, &sink)?, pieces, arriving))
         };
         let reason = match begin() {
-            Ok((pumps, pieces)) => {
+            Ok((pumps, pieces, arriving)) => {
                 let options = self.options();
-                let result = arrive::receive_program(&self.resident, link, pieces, transfer, &options, &has_come);
+                let arrival = Arrival { come, arriving, has_come: &has_come };
+                let result = arrive::receive_program(&self.resident, link, pieces, arrival, &options);
                 match result {
                     Err(error) if !has_come.load(Ordering::SeqCst) => error.to_string(),
                     result => return self.end(result, pumps, None),
@@ -226,6 +232,7 @@ impl Shim {
             let _ = rustix::stdio::dup2_stderr(&null);
         }
         pumps.end();
+        let is_away = matches!(result, Ok(Report { exit: Exit::Away, .. }));
         let ending = match result.map(|report| report.exit) {
             Ok(Exit::Status(status)) => Ending::Status(status),
             Ok(Exit::Signal(signal)) => Ending::Signal(signal),
@@ -236,6 +243,9 @@ impl Shim {
         let Some(sealer) = connection else {
             let _ = fs::remove_dir_all(directory.join("bin"));
             let _ = fs::remove_file(link::socket(directory));
+            if is_away {
+                leave::follow_up(&self.resident, &self.signals);
+            }
             return self.resident.becomes(ProgramState::Ended(ending));
         };
         {
@@ -420,20 +430,27 @@ fn listen(resident: &Arc<Resident>, to_signals: &Arc<PipeWriter>) -> Result<()> 
             let mut answer = || -> io::Result<bool> {
                 stream.set_read_timeout(Some(Duration::from_secs(1)))?;
                 let question = receive::<Question>(&mut stream, QUESTIONS_LIMIT)?;
-                match question {
-                    Some(Question::Leave(order)) => {
-                        let connection = link::receive_socket(&stream)?;
-                        let (resident, mut stream) = (Arc::clone(&resident), stream.try_clone()?);
-                        thread::spawn(move || {
-                            // Who asked may have gone.
-                            let _ = send(&mut stream, &leave::leave(&resident, *order, connection));
-                        });
-                        return Ok(false);
-                    }
-                    Some(Question::Signal(signal)) => (&*to_signals).write_all(&[signal])?,
-                    _ => {}
+                if let Some(Question::Leave(order)) = question {
+                    let connection = link::receive_socket(&stream)?;
+                    let (resident, mut stream) = (Arc::clone(&resident), stream.try_clone()?);
+                    thread::spawn(move || {
+                        // Who asked may have gone.
+                        let _ = send(&mut stream, &leave::leave(&resident, *order, connection));
+                    });
+                    return Ok(false);
                 }
-                send(&mut stream, &true)?;
+                let is_done = match question {
+                    Some(Question::Signal(signal)) => resident.hand_on(signal, &mut &*to_signals)?,
+                    Some(Question::Resolve { here }) => {
+                        let waits = matches!(resident.status().state, ProgramState::Unsettled(_));
+                        if waits {
+                            resident.verdict.say(here);
+                        }
+                        waits
+                    }
+                    _ => true,
+                };
+                send(&mut stream, &is_done)?;
                 Ok(matches!(question, Some(Question::Watch)))
             };
             if answer().is_ok_and(|stays| stays) {

@@ -13,7 +13,7 @@ pub(crate) fn read(program: &Path) -> Option<ProgramStatus> {
 }
 
 /// Writes it.
-pub(super) fn write(program: &Path, status: &ProgramStatus) -> Result<()> {
+pub(crate) fn write(program: &Path, status: &ProgramStatus) -> Result<()> {
     let path = program.join(NAME);
     let bytes =
         serde_json::to_vec(status).map_err(|error| NodeError::file("write", &path)(std::io::Error::other(error)))?;

@@ -3,11 +3,40 @@
 use super::streams::Flow;
 use crate::directory::Directory;
 use crate::error::Result;
-use crate::message::{Location, ProgramState, ProgramStatus, Start};
+use crate::message::{Location, ProgramState, ProgramStatus, Start, Transfer};
 use maize_node::Departures;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// What a person says about a program of which the nodes do not know where it is.
+#[derive(Default)]
+pub(super) struct Verdict {
+    /// Whether it is to run on here.
+    here: Mutex<Option<bool>>,
+    said: Condvar,
+}
+
+impl Verdict {
+    /// Forgets what was said about another attempt.
+    pub(super) fn forget(&self) {
+        *self.here.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(super) fn say(&self, here: bool) {
+        *self.here.lock().unwrap_or_else(PoisonError::into_inner) = Some(here);
+        self.said.notify_all();
+    }
+
+    /// What has been said by then.
+    pub(super) fn wait(&self, time: Duration) -> Option<bool> {
+        let here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.said.wait_timeout_while(here, time, |here| here.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.take()
+    }
+}
 
 /// The program in the care of this process.
 pub(super) struct Resident {
@@ -25,6 +54,10 @@ pub(super) struct Resident {
     pub(super) flow: Flow,
     /// It is on its way.
     pub(super) leaves: AtomicBool,
+    /// Told by hand, while it is not known whether it has come to another node: it is to run on here, or is taken to be there.
+    pub(super) verdict: Verdict,
+    /// Where it has gone, if that node is still to be told that this is known.
+    pub(super) to_tell: Mutex<Option<(Location, Transfer)>>,
     pub(super) status: Mutex<ProgramStatus>,
 }
 
@@ -41,6 +74,17 @@ impl Resident {
             status.state = state;
         }
         super::record::write(&self.directory, &status)
+    }
+
+    /// Hands a signal on to the program, unless it has gone: whether it has not.
+    pub(super) fn hand_on(&self, signal: u8, to_signals: &mut impl Write) -> io::Result<bool> {
+        // Held until it is in the pipe: after the program has gone nothing more comes into that.
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_here = !matches!(status.state, ProgramState::Moved(_));
+        if is_here {
+            to_signals.write_all(&[signal])?;
+        }
+        Ok(is_here)
     }
 
     /// It has gone there.

@@ -1,7 +1,8 @@
 //! The command line of `maize node`, `maize nodes` and `maize logs`.
 
-use super::duration;
+use super::{duration, isa};
 use clap::{Args, ValueHint};
+use maize_abi::Isa;
 use maize_daemon::{PublicKey, Token};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -47,15 +48,18 @@ pub enum NodeSubcommand {
     /// End the daemon; programs go on
     #[command(after_help = STOP)]
     Stop(Here),
-    /// Have a node take no more programs
+    /// Have a node take no more programs, and move those that it has if that is wanted
     #[command(after_help = DRAIN)]
-    Drain(MaybeNamed),
+    Drain(Drain),
     /// Have a node take programs again
     #[command(after_help = UNDRAIN)]
     Undrain(MaybeNamed),
     /// List the programs of a node
     #[command(after_help = PROGRAMS)]
     Programs(Programs),
+    /// Decide where a program is whose new node does not answer
+    #[command(after_help = SETTLE)]
+    Settle(Settle),
     /// Send a signal to a program on a node
     #[command(after_help = KILL)]
     Kill(Kill),
@@ -198,12 +202,45 @@ pub struct MaybeNamed {
     pub node: Option<String>,
 }
 
+#[derive(Args, Debug)]
+pub struct Drain {
+    #[command(flatten)]
+    pub place: Where,
+    /// The node [default: this one]
+    pub node: Option<String>,
+    /// Move the programs that it has to other nodes
+    #[arg(long = "move")]
+    pub moves: bool,
+    /// Move them all to this one [default: each to the ready node with the fewest programs that can take it]
+    #[arg(long, value_name = "NODE", requires = "moves")]
+    pub to: Option<String>,
+    /// The ISA to be on there [default: that node's own]
+    #[arg(long, value_parser = isa(), requires = "moves")]
+    pub isa: Option<Isa>,
+    /// How long to try to stop each of them
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, requires = "moves")]
+    pub timeout: Duration,
+    /// Only say what would be done, and what is in the way
+    #[arg(long, requires = "moves")]
+    pub dry_run: bool,
+    /// Print the outcome as JSON
+    #[arg(long, requires = "moves")]
+    pub json: bool,
+}
+
 const DRAIN: &str = "\
-Programs that it runs go on there. The node stays drained when its daemon starts anew.
+Without --move, programs that it runs go on there. The node stays drained when its daemon starts anew.
+
+With --move they go to other nodes, as with `maize migrate --all`. It is found out first which can, and where to: what cannot, such as a program that is \
+attached to the command that has started it, is named before anything moves, and stays. `maize migrate --help` says what it takes to go.
+
+Exit status: 0; 1 if the node cannot be asked, or a program is left on it (or, with --dry-run, would be).
 
 Examples:
   maize node drain
-  maize node drain b";
+  maize node drain b --move --dry-run
+  maize node drain b --move --to c
+  maize node drain b --move --json | jq '.programs[] | select(.outcome == \"stayed\")'";
 
 const UNDRAIN: &str = "\
 Examples:
@@ -244,6 +281,35 @@ const KILL: &str = "\
 Examples:
   maize node kill b:4711
   maize node kill --signal 9 4711";
+
+#[derive(Args, Debug)]
+#[group(id = "where_it_is", required = true, multiple = false, args = ["here", "gone"])]
+pub struct Settle {
+    #[command(flatten)]
+    pub place: Where,
+    /// It runs on where it was: the other node does not have it, or will never come back
+    #[arg(long)]
+    pub here: bool,
+    /// The other node has it: what is left of it where it was is ended
+    #[arg(long)]
+    pub gone: bool,
+    /// The program, by the name that it had before the move
+    #[arg(value_name = "[NODE:]PID")]
+    pub program: ProgramName,
+}
+
+const SETTLE: &str = "\
+When the connection is lost at the very moment at which a program changes nodes, the node that it leaves cannot know whether the other has it. The program waits there, \
+stopped, until the other node answers; `maize ps` and `maize node programs` say so. That is enough unless the other node never comes back.
+
+WARNING: only you know what has become of the other node. With --here while the program runs there, two copies of it run, and both write to the same files, until the \
+nodes see each other again: then the copy there is killed. With --gone while it is not there, it is lost.
+
+While the other node can be asked its answer counts, and this command is refused.
+
+Examples:
+  maize node settle 4711 --here
+  maize node settle a:4711 --gone";
 
 #[derive(Args, Debug)]
 pub struct Nodes {

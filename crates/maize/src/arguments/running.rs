@@ -31,11 +31,17 @@ Examples:
 #[derive(Args, Debug)]
 pub struct Migrate {
     /// The program: the PID that `maize ps` shows, or the id of one of its processes; or a program on a node
-    #[arg(value_name = "[NODE:]PID")]
-    pub program: ProgramName,
-    /// Where to: an ISA of this machine's, or a node
-    #[arg(long, value_name = "ISA|NODE")]
-    pub to: Goal,
+    #[arg(value_name = "[NODE:]PID", required_unless_present = "all")]
+    pub program: Option<ProgramName>,
+    /// Move all programs of a node to another
+    #[arg(long, conflicts_with_all = ["program", "process"])]
+    pub all: bool,
+    /// The node that they leave, with --all [default: this one]
+    #[arg(long, value_name = "NODE", requires = "all")]
+    pub from: Option<String>,
+    /// Where to: an ISA of this machine's, or a node [default with --all: for each program the node with the fewest of those that can take it]
+    #[arg(long, value_name = "ISA|NODE", required_unless_present = "all")]
+    pub to: Option<Goal>,
     /// The ISA to be on there, if it goes to a node [default: the node's own]
     #[arg(long, value_parser = isa())]
     pub isa: Option<Isa>,
@@ -44,7 +50,7 @@ pub struct Migrate {
     /// Move one process of the program's alone
     #[arg(long, value_name = "ID")]
     pub process: Option<u32>,
-    /// How long to try
+    /// How long to try, for each program
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub timeout: Duration,
     /// Only say what would be done, and what is in the way
@@ -90,16 +96,23 @@ A program that was started without --hop and has children can move only if it wa
 
 To another node a program goes that runs on a node and was started with --detach: `maize run --node NODE --detach`. It stops, its state goes over an authenticated \
 connection, and it runs on there, with its log and the process ids that it knows. Its files must be there under the same names, unchanged; \
-what cannot go along is named, and the program runs on where it is. So it does if anything else fails before it has come. The old name goes on \
-to work: `maize logs` and `maize node kill` find it where it is.
+what cannot go along is named, before the program is stopped if that shows while it runs, and the program runs on where it is. So it does if anything else \
+fails before it has come. The old name goes on to work: `maize logs` and `maize node kill` find it where it is. What `maize run` was told of moves between ISAs \
+(--hop and the like) stays behind: on the new node the program keeps the ISA that it comes to.
 
-Exit status: 0 if every process is on that ISA, or the program on that node; 1 if one is not, or the program cannot be asked; 3 if there is no such program.
+With --all each program of a node goes, one after the other. It is found out first which can, and where to; what cannot is named before anything moves, and stays. \
+`maize node drain --move` has the node take no more programs, too.
+
+Exit status: 0 if every process is on that ISA, or the program on that node, or, with --all, none is left on the node (or, with --dry-run, would be); 1 if one is \
+not, or the program cannot be asked; 3 if there is no such program.
 
 Examples:
   maize migrate 4711 --to riscv64
   maize migrate 4711 --to aarch64 --dry-run
   maize migrate b:4711 --to c
   maize migrate 4711 --to b --isa riscv64
+  maize migrate --all --from b --to c --dry-run
+  maize migrate --all --from b --json | jq '.programs[] | select(.outcome == \"stayed\")'
   maize migrate 4711 --to aarch64 --timeout 1min --json | jq '.processes[].migration.pause_us'";
 
 #[derive(Args, Debug)]

@@ -3,12 +3,15 @@
 mod table;
 
 use crate::arguments::nodes::{
-    Init, Kill, Logs, MaybeNamed, NodeSubcommand, Nodes, ProgramName, Programs, Status, TokenOptions,
+    self as arguments, Init, Kill, Logs, MaybeNamed, NodeSubcommand, Nodes, ProgramName, Programs, Settle, Status,
+    TokenOptions,
 };
 use crate::error::{CommandError, print};
 use maize_daemon::client::Node;
+use maize_daemon::drain::{Drain, Fate, Step};
 use maize_daemon::message::{ProgramStatus, Stream};
 use maize_daemon::{Directory, Identity, Members};
+use maize_driver::cc::terminal;
 use serde::Serialize;
 use std::env;
 use std::ffi::OsString;
@@ -22,12 +25,13 @@ use std::time::Duration;
 /// Of what is printed as JSON.
 const VERSION: u32 = 1;
 
-/// Carries out `maize node`.
+/// Carries out `maize node`; returns its exit status.
 ///
 /// # Errors
 /// [`CommandError`].
-pub fn execute(subcommand: NodeSubcommand) -> Result<(), CommandError> {
-    match subcommand {
+pub fn execute(subcommand: NodeSubcommand) -> Result<i32, CommandError> {
+    let done = match subcommand {
+        NodeSubcommand::Drain(options) => return begin_to_drain(options),
         NodeSubcommand::Init(options) => init(options),
         NodeSubcommand::Token(TokenOptions { place, valid }) => {
             print(&format!("{}\n", Node::open(place.dir)?.token(valid)?))
@@ -44,15 +48,18 @@ pub fn execute(subcommand: NodeSubcommand) -> Result<(), CommandError> {
         NodeSubcommand::Start(_) => Err(start()),
         NodeSubcommand::Status(options) => status(options),
         NodeSubcommand::Stop(options) => Ok(Node::open(options.place.dir)?.stop()?),
-        NodeSubcommand::Drain(MaybeNamed { place, node }) => Ok(Node::open(place.dir)?.accept(node.as_deref(), false)?),
         NodeSubcommand::Undrain(MaybeNamed { place, node }) => {
             Ok(Node::open(place.dir)?.accept(node.as_deref(), true)?)
         }
         NodeSubcommand::Programs(options) => programs(options),
+        NodeSubcommand::Settle(Settle { place, here, program: ProgramName { node, program }, .. }) => {
+            Ok(Node::open(place.dir)?.resolve(node.as_deref(), program, here)?)
+        }
         NodeSubcommand::Kill(Kill { place, signal, program: ProgramName { node, program } }) => {
             Ok(Node::open(place.dir)?.signal(node.as_deref(), program, signal)?)
         }
-    }
+    };
+    done.map(|()| 0)
 }
 
 fn init(options: Init) -> Result<(), CommandError> {
@@ -73,6 +80,40 @@ fn start() -> CommandError {
     let path = beside.unwrap_or_else(|| PathBuf::from("maized"));
     let source = Command::new(&path).args(&arguments[position..]).exec();
     CommandError::NoDaemon { path, source }
+}
+
+/// `maize node drain`.
+fn begin_to_drain(options: arguments::Drain) -> Result<i32, CommandError> {
+    let arguments::Drain { place, node: from, moves, to, isa, timeout, dry_run, json } = options;
+    let node = Node::open(place.dir)?;
+    if !dry_run {
+        node.accept(from.as_deref(), false)?;
+    }
+    if !moves {
+        return Ok(0);
+    }
+    drain(&node, &Drain { from, to, isa: isa.map(|isa| isa.name().to_owned()), timeout, dry_run }, json)
+}
+
+#[derive(Serialize)]
+struct Fates {
+    programs: Vec<Fate>,
+}
+
+/// Moves all programs of a node; returns the exit status of the command.
+///
+/// # Errors
+/// [`CommandError`].
+pub fn drain(node: &Node, options: &Drain, as_json: bool) -> Result<i32, CommandError> {
+    let fates = maize_daemon::drain::drain(node, options, &mut |step| match step {
+        Step::Stays { program, reason } => terminal::note(&format!("{program} stays: {reason}")),
+        Step::Moves { program, to, number, of } => {
+            terminal::note(&format!("{program} goes to {to} ({number} of {of})"));
+        }
+    })?;
+    let status = i32::from(fates.iter().any(|fate| fate.outcome.is_left()));
+    print(&if as_json { json(Fates { programs: fates })? } else { table::fates(&fates) })?;
+    Ok(status)
 }
 
 #[derive(Serialize)]

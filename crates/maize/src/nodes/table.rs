@@ -1,5 +1,6 @@
 //! Tables for people.
 
+use maize_daemon::drain::{Fate, Outcome};
 use maize_daemon::message::{Ending, NodeStatus, ProgramState, ProgramStatus, State};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -99,6 +100,7 @@ pub fn programs(programs: &[ProgramStatus]) -> String {
             ProgramState::Running => "running".into(),
             ProgramState::Ended(Ending::Status(status)) => format!("ended ({status})"),
             ProgramState::Ended(Ending::Signal(signal)) => format!("ended (signal {signal})"),
+            ProgramState::Unsettled(passage) => format!("waits for {}", passage.to.node),
             ProgramState::Moved(to) => format!("moved to {}:{}", to.node, to.program),
             ProgramState::Lost => "lost".into(),
         };
@@ -109,6 +111,28 @@ pub fn programs(programs: &[ProgramStatus]) -> String {
             _ => format!("{}h", age / 3600),
         };
         rows.push(vec![program.program.to_string(), state, age, program.started_by.clone(), program.command.join(" ")]);
+    }
+    let mut text = columns(&rows);
+    for program in programs {
+        if let ProgramState::Unsettled(passage) = &program.state {
+            let _ = writeln!(text, "{}", passage.advice(program.program));
+        }
+    }
+    text
+}
+
+/// `maize node drain --move` and `maize migrate --all`.
+pub fn fates(fates: &[Fate]) -> String {
+    let mut rows = vec![words(&["PID", "OUTCOME", "COMMAND"])];
+    for Fate { program, command, outcome } in fates {
+        let outcome = match outcome {
+            Outcome::Moved { to } => format!("moved to {}:{}", to.node, to.program),
+            Outcome::CanMove { node } => format!("would move to {node}"),
+            // The reason has been said, and may be long.
+            Outcome::Stayed { .. } => "stays".into(),
+            Outcome::Ended => "has ended".into(),
+        };
+        rows.push(vec![program.to_string(), outcome, command.join(" ")]);
     }
     columns(&rows)
 }
