@@ -67,12 +67,21 @@ impl Cluster {
     /// # Errors
     /// If they do not.
     pub fn new(count: usize) -> Result<Option<Cluster>> {
+        Cluster::with_options(&vec![&[][..]; count])
+    }
+
+    /// Nodes that run, each with such options, and see each other.
+    ///
+    /// # Errors
+    /// If they do not.
+    pub fn with_options(options: &[&[&str]]) -> Result<Option<Cluster>> {
+        let count = options.len();
         let Some(mut cluster) = Cluster::strangers(count)? else { return Ok(None) };
-        cluster.start(0)?;
-        for node in 1..count {
+        cluster.start_with(0, options[0])?;
+        for (node, options) in options.iter().enumerate().skip(1) {
             let token = cluster.succeed(0, &["node", "token"])?;
             cluster.succeed(node, &["node", "join", token.trim(), &cluster.network.address(0)])?;
-            cluster.start(node)?;
+            cluster.start_with(node, options)?;
         }
         for node in 0..count {
             for other in 0..count {

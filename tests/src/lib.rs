@@ -7,7 +7,9 @@ mod check;
 mod cluster;
 mod corpus;
 mod data;
+mod journey;
 mod network;
+mod proxy;
 mod random;
 mod report;
 mod run;
@@ -22,7 +24,9 @@ pub use corpus::{
     build_zlib, build_zstd, sqlite_amalgamation,
 };
 pub use data::compressible;
+pub use journey::{Journey, Said};
 pub use network::Network;
+pub use proxy::{Cut, Point, Proxy, is_so_within};
 pub use random::{BATCH, Kind, generated};
 pub use report::{Activation, Child, Exit, Migration, Place, Report, Stay};
 pub use run::{Input, Outcome, Placement, Run, Running};

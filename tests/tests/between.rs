@@ -2,92 +2,20 @@
 //! they were.
 
 use anyhow::{Context as _, Result, ensure};
-use maize_tests::{Cluster, Compiler, fresh_directory, node_name, text, wait_until};
+use maize_tests::{Cut, Journey, Point, Proxy, node_name, text, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-/// Which ISA a node is restricted to.
-const ONLY: [&str; 2] = ["x86_64", "aarch64"];
-
-struct Journey {
-    cluster: Cluster,
-    program: PathBuf,
-    directory: PathBuf,
-}
-
-/// What a program writes: to standard output, to standard error, and its exit status.
-#[derive(Debug, PartialEq)]
-struct Said {
-    output: String,
-    error: String,
-    status: i32,
-}
-
-impl Journey {
-    fn new(test: &str) -> Result<Option<Journey>> {
-        let directory = fresh_directory(env!("CARGO_TARGET_TMPDIR"), test)?;
-        let program = Compiler::Maize.build_program("wanderer", &directory)?;
-        let Some(mut cluster) = Cluster::new(2)? else { return Ok(None) };
-        for (node, isa) in ONLY.iter().enumerate() {
-            cluster.succeed(node, &["node", "stop"])?;
-            cluster.start_with(node, &["--isa", isa])?;
-        }
-        for (node, other) in [(0, 1), (1, 0)] {
-            cluster.wait_for_state(node, other, "ready")?;
-        }
-        Ok(Some(Journey { cluster, program, directory }))
-    }
-
-    /// What the program does natively, by itself.
-    fn natively(&self, arguments: &[&str]) -> Result<Said> {
-        let output = Command::new(&self.program).args(arguments).stdin(Stdio::null()).output()?;
-        let status = output.status.code().context("ended by a signal")?;
-        Ok(Said { output: text(&output.stdout), error: text(&output.stderr), status })
-    }
-
-    /// Starts it on node a; its name.
-    fn start(&self, arguments: &[&str]) -> Result<String> {
-        let program = self.program.to_str().context("not text")?;
-        let line = [&["run", "--node", "a", "--detach", program], arguments].concat();
-        Ok(self.cluster.succeed(0, &line)?.trim().to_owned())
-    }
-
-    fn log(&self, name: &str) -> Result<(String, String)> {
-        let output = self.cluster.maize(0, &["logs", name])?;
-        ensure!(output.status.success(), "maize logs {name}: {}", text(&output.stderr));
-        Ok((text(&output.stdout), text(&output.stderr)))
-    }
-
-    fn state(&self, name: &str) -> Result<serde_json::Value> {
-        let (node, number) = name.split_once(':').context("no name of a program")?;
-        let node = usize::from(node != node_name(0));
-        let programs = self.cluster.programs(node)?;
-        let wanted: u64 = number.parse()?;
-        let found = programs.into_iter().find(|program| program["program"] == wanted);
-        Ok(found.map_or(serde_json::Value::Null, |found| found["state"].clone()))
-    }
-
-    /// Waits until it has written more lines than it had.
-    fn wait_for_progress(&self, name: &str) -> Result<()> {
-        let lines = |journey: &Journey| -> Result<usize> { Ok(journey.log(name)?.0.lines().count()) };
-        let before = lines(self)?;
-        wait_until("the program goes on", || Ok(lines(self)? > before))
-    }
-
-    fn wait_for_end(&self, name: &str) -> Result<Said> {
-        wait_until("the program ends", || Ok(self.state(name)?["ended"].is_object()))?;
-        let status = self.state(name)?["ended"]["status"].as_i64().context("ended by a signal")?;
-        let (output, error) = self.log(name)?;
-        Ok(Said { output, error, status: i32::try_from(status)? })
-    }
+fn journey(test: &str) -> Result<Option<Journey>> {
+    Journey::new(env!("CARGO_TARGET_TMPDIR"), test, "wanderer", 2)
 }
 
 #[test]
 fn a_program_moves_back_and_forth_between_nodes_of_different_isas() -> Result<()> {
-    let Some(journey) = Journey::new("between-moves")? else { return Ok(()) };
+    let Some(journey) = journey("between-moves")? else { return Ok(()) };
     let (expected, file) = (journey.directory.join("expected"), journey.directory.join("file"));
     let with = |file: &PathBuf| ["120".to_owned(), "400000".to_owned(), file.display().to_string(), "child".to_owned()];
     let words = |words: &[String; 4]| -> Vec<String> { words.to_vec() };
@@ -96,7 +24,7 @@ fn a_program_moves_back_and_forth_between_nodes_of_different_isas() -> Result<()
     ensure!(natively.status == 7 && natively.output.lines().count() == 121, "{natively:?}");
 
     let arguments = words(&with(&file));
-    let first = journey.start(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let first = journey.start(0, &arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
     let mut follower = journey
         .cluster
         .command(1, &["logs", "--follow", &first])
@@ -139,8 +67,8 @@ fn a_program_moves_back_and_forth_between_nodes_of_different_isas() -> Result<()
 
 #[test]
 fn a_program_that_has_moved_hears_signals_by_its_old_name() -> Result<()> {
-    let Some(journey) = Journey::new("between-signals")? else { return Ok(()) };
-    let first = journey.start(&["100000", "400000"])?;
+    let Some(journey) = journey("between-signals")? else { return Ok(()) };
+    let first = journey.start(0, &["100000", "400000"])?;
     journey.wait_for_progress(&first)?;
     let second = journey.cluster.succeed(0, &["migrate", &first, "--to", "b"])?.trim().to_owned();
     journey.cluster.succeed(0, &["node", "kill", &first])?;
@@ -148,9 +76,34 @@ fn a_program_that_has_moved_hears_signals_by_its_old_name() -> Result<()> {
     Ok(())
 }
 
+/// One signal for each move, at a moment of it that a seed draws.
+#[test]
+fn no_signal_that_comes_during_a_move_is_lost() -> Result<()> {
+    const MOVES: usize = 8;
+    let Some(journey) = Journey::new(env!("CARGO_TARGET_TMPDIR"), "between-held", "diary", 2)? else { return Ok(()) };
+    let file = journey.directory.join("file").display().to_string();
+    let first = journey.start(0, &[&file, "1000"])?;
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    for step in 0..MOVES {
+        let name = journey.where_it_is(&first)?;
+        // What has been sent before has been delivered then: signals of one kind are not counted while they wait.
+        journey.wait_for_progress(&name)?;
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let delay = Duration::from_micros((random >> 33) % 400_000);
+        let moving = journey.begin_move(&name, (step + 1) % 2)?;
+        std::thread::sleep(delay);
+        journey.cluster.succeed(0, &["node", "kill", "--signal", "10", &first])?;
+        let output = moving.wait_with_output()?;
+        ensure!(output.status.success(), "{}", text(&output.stderr));
+    }
+    let said = journey.wait_for_end(&journey.where_it_is(&first)?)?;
+    ensure!(said.output.ends_with(&format!("signals {MOVES}\n")), "{}", said.output.lines().last().unwrap_or(""));
+    Ok(())
+}
+
 #[test]
 fn what_cannot_go_is_named_and_the_program_runs_on() -> Result<()> {
-    let Some(journey) = Journey::new("between-refused")? else { return Ok(()) };
+    let Some(journey) = journey("between-refused")? else { return Ok(()) };
     let cluster = &journey.cluster;
     // Attached programs have their streams here.
     let program = journey.program.to_str().context("not text")?;
@@ -163,7 +116,7 @@ fn what_cannot_go_is_named_and_the_program_runs_on() -> Result<()> {
     attached.kill()?;
     attached.wait()?;
     // A node that takes none takes none that comes, either.
-    let name = journey.start(&["100000", "400000"])?;
+    let name = journey.start(0, &["100000", "400000"])?;
     cluster.succeed(0, &["node", "drain", "b"])?;
     journey.wait_for_progress(&name)?;
     cluster.fail(0, &["migrate", &name, "--to", "b"], "draining")?;
@@ -173,30 +126,57 @@ fn what_cannot_go_is_named_and_the_program_runs_on() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_file_that_is_missing_there_is_named_before_the_program_stops() -> Result<()> {
+    let Some(mut journey) = Journey::new(env!("CARGO_TARGET_TMPDIR"), "between-missing", "diary", 2)? else {
+        return Ok(());
+    };
+    journey.cluster.succeed(1, &["node", "stop"])?;
+    let proxy = Proxy::new(&journey.cluster, 1)?;
+    journey.start_daemon(1, &Proxy::OPTIONS)?;
+    journey.cluster.wait_for_state(0, 1, "ready")?;
+    let [own, read] = ["own", "read"].map(|name| journey.directory.join(name).display().to_string());
+    fs::write(&read, "text")?;
+    let name = journey.start(0, &[&own, "3000", "file", &read])?;
+    journey.wait_for_progress(&name)?;
+    // Both nodes have the same files here: it is there when the one looks, and missing when the other does.
+    let missing = read.clone();
+    proxy.arm(Point::Offer, Cut::None, move || {
+        let _ = fs::remove_file(missing);
+    });
+    journey.cluster.fail(0, &["migrate", &name, "--to", "b"], "put it there")?;
+    journey.wait_for_progress(&name)?;
+    journey.cluster.succeed(0, &["node", "kill", &name])?;
+    Ok(())
+}
+
+#[test]
+fn what_takes_too_long_to_stop_runs_on() -> Result<()> {
+    let Some(journey) = journey("between-late")? else { return Ok(()) };
+    let name = journey.start(0, &["100000", "400000"])?;
+    journey.wait_for_progress(&name)?;
+    journey.cluster.fail(0, &["migrate", &name, "--to", "b", "--timeout", "0ms"], "with a longer --timeout")?;
+    journey.wait_for_progress(&name)?;
+    ensure!(journey.state(&name)? == "running");
+    journey.cluster.succeed(0, &["node", "kill", &name])?;
+    Ok(())
+}
+
 /// Shims of node b, by the process ids of its programs' directories.
 fn arriving(journey: &Journey) -> Vec<i32> {
     let entries = fs::read_dir(journey.cluster.directory(1).join("programs")).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-fn begin_move(journey: &Journey, name: &str) -> Result<Child> {
-    Ok(journey
-        .cluster
-        .command(0, &["migrate", name, "--to", "b"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?)
-}
-
 #[test]
 fn a_destination_that_is_killed_leaves_the_program_at_its_source() -> Result<()> {
-    let Some(journey) = Journey::new("between-killed")? else { return Ok(()) };
+    let Some(journey) = journey("between-killed")? else { return Ok(()) };
     let expected = journey.natively(&["150", "400000"])?;
-    let name = journey.start(&["150", "400000"])?;
+    let name = journey.start(0, &["150", "400000"])?;
     journey.wait_for_progress(&name)?;
     let mut failed = 0;
     for round in 0..6_u64 {
-        let moving = begin_move(&journey, &name)?;
+        let moving = journey.begin_move(&name, 1)?;
         let begun = Instant::now();
         while arriving(&journey).is_empty() && begun.elapsed() < Duration::from_secs(30) {
             std::thread::sleep(Duration::from_micros(200));
@@ -228,11 +208,11 @@ fn a_destination_that_is_killed_leaves_the_program_at_its_source() -> Result<()>
 
 #[test]
 fn a_cut_network_leaves_the_program_at_its_source() -> Result<()> {
-    let Some(journey) = Journey::new("between-cut")? else { return Ok(()) };
+    let Some(journey) = journey("between-cut")? else { return Ok(()) };
     let expected = journey.natively(&["300", "400000"])?;
-    let name = journey.start(&["300", "400000"])?;
+    let name = journey.start(0, &["300", "400000"])?;
     journey.wait_for_progress(&name)?;
-    let moving = begin_move(&journey, &name)?;
+    let moving = journey.begin_move(&name, 1)?;
     let begun = Instant::now();
     while arriving(&journey).is_empty() && begun.elapsed() < Duration::from_secs(30) {
         std::thread::sleep(Duration::from_micros(200));

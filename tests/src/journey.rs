@@ -1,0 +1,148 @@
+//! A program on nodes of different ISAs, for tests of moves between nodes: it is started there, asked how it is, and what it does is compared with what it does natively.
+
+use crate::cluster::{Cluster, node_name, text, wait_until};
+use crate::proxy::Proxy;
+use crate::toolchain::{Compiler, fresh_directory};
+use anyhow::{Context as _, Result, ensure};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+/// Which ISA each node is restricted to.
+const ONLY: [&str; 3] = ["x86_64", "aarch64", "x86_64"];
+
+/// Nodes, and a program for them.
+pub struct Journey {
+    /// The nodes.
+    pub cluster: Cluster,
+    /// The program's file.
+    pub program: PathBuf,
+    /// For files of the test.
+    pub directory: PathBuf,
+}
+
+/// What a program writes: to standard output, to standard error, and its exit status.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Said {
+    /// To standard output.
+    pub output: String,
+    /// To standard error.
+    pub error: String,
+    /// At its end.
+    pub status: i32,
+}
+
+impl Journey {
+    /// Up to three nodes, a and c of x86-64 and b of AArch64, and a program of those in `programs/`. `None` where networks cannot be made.
+    ///
+    /// # Errors
+    /// If they cannot be made all the same.
+    pub fn new(root: &str, test: &str, program: &str, nodes: usize) -> Result<Option<Journey>> {
+        let directory = fresh_directory(root, test)?;
+        let program = Compiler::Maize.build_program(program, &directory)?;
+        let options: Vec<[&str; 2]> = ONLY.iter().take(nodes).map(|isa| ["--isa", isa]).collect();
+        let options: Vec<&[&str]> = options.iter().map(|options| &options[..]).collect();
+        let Some(cluster) = Cluster::with_options(&options)? else { return Ok(None) };
+        Ok(Some(Journey { cluster, program, directory }))
+    }
+
+    /// What the program does natively, by itself.
+    ///
+    /// # Errors
+    /// If it cannot be run.
+    pub fn natively(&self, arguments: &[&str]) -> Result<Said> {
+        let output = Command::new(&self.program).args(arguments).stdin(Stdio::null()).output()?;
+        let status = output.status.code().context("ended by a signal")?;
+        Ok(Said { output: text(&output.stdout), error: text(&output.stderr), status })
+    }
+
+    /// Starts it on a node, detached; its name.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start(&self, node: usize, arguments: &[&str]) -> Result<String> {
+        let program = self.program.to_str().context("not text")?;
+        let to = node_name(node);
+        let isa = ONLY.get(node).context("no such node")?;
+        let line = [&["run", "--node", &to, "--isa", isa, "--detach", program], arguments].concat();
+        let mut command = self.cluster.command(node, &line);
+        let output = command.env(Proxy::PADDING.0, "x".repeat(Proxy::PADDING.1)).output()?;
+        ensure!(output.status.success(), "maize {}: {}", line.join(" "), text(&output.stderr));
+        Ok(text(&output.stdout).trim().to_owned())
+    }
+
+    /// Starts a daemon with the node's own options, and others.
+    ///
+    /// # Errors
+    /// If it does not say that it is ready.
+    pub fn start_daemon(&mut self, node: usize, options: &[&str]) -> Result<()> {
+        let isa = ONLY.get(node).context("no such node")?;
+        self.cluster.start_with(node, &[&["--isa", isa], options].concat())
+    }
+
+    /// Starts to move it to another node.
+    ///
+    /// # Errors
+    /// If the command cannot be run.
+    pub fn begin_move(&self, name: &str, to: usize) -> Result<Child> {
+        let mut command = self.cluster.command(0, &["migrate", name, "--to", &node_name(to), "--timeout", "60s"]);
+        Ok(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
+    }
+
+    /// What it has written so far, to standard output and to standard error.
+    ///
+    /// # Errors
+    /// If it cannot be asked.
+    pub fn log(&self, name: &str) -> Result<(String, String)> {
+        let output = self.cluster.maize(0, &["logs", name])?;
+        ensure!(output.status.success(), "maize logs {name}: {}", text(&output.stderr));
+        Ok((text(&output.stdout), text(&output.stderr)))
+    }
+
+    /// Its state, as `maize node programs --json` has it; null if there is no such program.
+    ///
+    /// # Errors
+    /// If its node cannot be asked.
+    pub fn state(&self, name: &str) -> Result<serde_json::Value> {
+        let (node, number) = name.split_once(':').context("no name of a program")?;
+        let node = usize::from(node.bytes().next().context("no name of a node")? - b'a');
+        let programs = self.cluster.programs(node)?;
+        let wanted: u64 = number.parse()?;
+        let found = programs.into_iter().find(|program| program["program"] == wanted);
+        Ok(found.map_or(serde_json::Value::Null, |found| found["state"].clone()))
+    }
+
+    /// The name of a program where it is now.
+    ///
+    /// # Errors
+    /// If its nodes cannot be asked.
+    pub fn where_it_is(&self, name: &str) -> Result<String> {
+        let mut name = name.to_owned();
+        loop {
+            let state = self.state(&name)?;
+            let Some(to) = state["moved"].as_object() else { return Ok(name) };
+            name = format!("{}:{}", to["node"].as_str().unwrap_or(""), to["program"]);
+        }
+    }
+
+    /// Waits until it has written more lines than it had.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn wait_for_progress(&self, name: &str) -> Result<()> {
+        let lines = |journey: &Journey| -> Result<usize> { Ok(journey.log(name)?.0.lines().count()) };
+        let before = lines(self)?;
+        wait_until("the program goes on", || Ok(lines(self)? > before))
+    }
+
+    /// Waits until it has ended, and tells what it has done.
+    ///
+    /// # Errors
+    /// If it does not end, or is ended by a signal.
+    pub fn wait_for_end(&self, name: &str) -> Result<Said> {
+        let what = format!("{name} ends");
+        wait_until(&what, || Ok(self.state(name)?["ended"].is_object()))?;
+        let status = self.state(name)?["ended"]["status"].as_i64().context("ended by a signal")?;
+        let (output, error) = self.log(name)?;
+        Ok(Said { output, error, status: i32::try_from(status)? })
+    }
+}
