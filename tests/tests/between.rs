@@ -171,8 +171,8 @@ fn arriving(journey: &Journey) -> Vec<i32> {
 #[test]
 fn a_destination_that_is_killed_leaves_the_program_at_its_source() -> Result<()> {
     let Some(journey) = journey("between-killed")? else { return Ok(()) };
-    let expected = journey.natively(&["150", "400000"])?;
-    let name = journey.start(0, &["150", "400000"])?;
+    let expected = journey.natively(&["500", "400000"])?;
+    let name = journey.start(0, &["500", "400000"])?;
     journey.wait_for_progress(&name)?;
     let mut failed = 0;
     for round in 0..6_u64 {
@@ -194,13 +194,14 @@ fn a_destination_that_is_killed_leaves_the_program_at_its_source() -> Result<()>
             break;
         }
         failed += 1;
-        journey.wait_for_progress(&name)?;
-        for shim in arriving(&journey) {
-            let _ = fs::remove_dir_all(journey.cluster.directory(1).join("programs").join(shim.to_string()));
+        if journey.state(&name)? != "running" {
+            // On a slow machine it has ended meanwhile.
+            break;
         }
+        wait_until("what is left of it there is removed", || Ok(arriving(&journey).is_empty()))?;
     }
     ensure!(failed > 0, "no move failed");
-    if journey.state(&name)? == "running" {
+    if !journey.state(&name)?["moved"].is_object() {
         ensure!(journey.wait_for_end(&name)? == expected, "another output");
     }
     Ok(())
@@ -229,7 +230,8 @@ fn a_cut_network_leaves_the_program_at_its_source() -> Result<()> {
             format!("b:{}", to["program"])
         }
         None => {
-            ensure!(text(&output.stderr).contains("lost"), "{}", text(&output.stderr));
+            let said = text(&output.stderr);
+            ensure!(said.contains("lost") || said.contains("has ended meanwhile"), "{said}");
             name
         }
     };

@@ -10,6 +10,11 @@ use std::time::Duration;
 /// Steps of the program: some seconds.
 const STEPS: &str = "250";
 
+/// What to do about a program.
+fn advice(name: &str) -> Result<String> {
+    Ok(format!("maize node settle {} --here", name.split_once(':').context("no name")?.1))
+}
+
 struct Passage {
     journey: Journey,
     proxy: Proxy,
@@ -79,12 +84,15 @@ impl Passage {
 
     /// `maize ps` and `maize node programs` say where it is and what to do.
     fn require_advice(&self, name: &str) -> Result<()> {
-        let number = name.split_once(':').context("no name")?.1;
-        let advice = format!("maize node settle {number} --here");
-        for command in [&["ps"][..], &["node", "programs"]] {
-            let said = self.journey.cluster.succeed(0, command)?;
-            ensure!(said.contains(&advice) && said.contains("has not said whether it has it"), "{command:?}: {said}");
-        }
+        let said = self.journey.cluster.succeed(0, &["ps"])?;
+        ensure!(said.contains(&advice(name)?), "{said}");
+        self.require_waits(name)
+    }
+
+    /// `maize node programs` says so.
+    fn require_waits(&self, name: &str) -> Result<()> {
+        let said = self.journey.cluster.succeed(0, &["node", "programs"])?;
+        ensure!(said.contains(&advice(name)?) && said.contains("has not said whether it has it"), "{said}");
         Ok(())
     }
 
@@ -160,6 +168,37 @@ fn a_program_is_taken_to_be_there_if_that_is_decided() -> Result<()> {
     passage.mend()?;
     passage.require_as_natively(&name, 0)?;
     ensure!(passage.journey.where_it_is(&name)? == text(&output.stdout).trim());
+    passage.require_nothing_left()
+}
+
+#[test]
+fn what_is_left_of_a_program_whose_shim_was_killed_stays_stopped_and_is_ended() -> Result<()> {
+    let Some(mut passage) = Passage::new("settle-left")? else { return Ok(()) };
+    let name = passage.start()?;
+    let mut moving = passage.lose(&name, Point::Commit)?;
+    let hosts = passage.journey.state(&name)?["unsettled"]["hosts"].as_array().cloned().unwrap_or_default();
+    let hosts: Vec<u64> = hosts.iter().filter_map(|host| host["pid"].as_u64()).collect();
+    ensure!(!hosts.is_empty(), "no hosts");
+    let state = |host: u64| -> Option<String> {
+        let stat = fs::read_to_string(format!("/proc/{host}/stat")).ok()?;
+        Some(stat.rsplit_once(") ")?.1.split(' ').next()?.to_owned())
+    };
+    let shim = name.split_once(':').and_then(|(_, number)| Pid::from_raw(number.parse().ok()?)).context("no name")?;
+    kill_process(shim, Signal::KILL)?;
+    moving.wait()?;
+    wait_until("its daemon looks after it", || {
+        let output = passage.journey.cluster.maize(0, &["node", "settle", &name, "--here"])?;
+        Ok(text(&output.stderr).contains("was killed"))
+    })?;
+    passage.require_waits(&name)?;
+    for host in &hosts {
+        ensure!(state(*host).as_deref() == Some("T"), "{host} is {:?}", state(*host));
+    }
+    passage.mend()?;
+    wait_until("it is known to be lost", || Ok(passage.journey.state(&name)? == "lost"))?;
+    wait_until("nothing is left of it", || Ok(hosts.iter().all(|host| state(*host).is_none_or(|state| state == "Z"))))?;
+    let found = fs::read_to_string(&passage.file)?;
+    ensure!(fs::read_to_string(&passage.expected)?.starts_with(&found), "{found}");
     passage.require_nothing_left()
 }
 

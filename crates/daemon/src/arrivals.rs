@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// In the directory of a program that is on its way here: the attempt's name. Its shim holds a lock on it.
 const ARRIVING: &str = "arriving";
+/// As a rule the other node says soon that it knows. It is asked when it has not.
+const YOUNG: Duration = Duration::from_secs(2);
 /// Drafts are there for moments; older ones were left by processes that were killed.
 const OLD: Duration = Duration::from_secs(3600);
 
@@ -84,9 +86,12 @@ impl Arriving {
     pub(crate) fn new(program: &Path, transfer: &Transfer) -> Result<Arriving> {
         let path = program.join(ARRIVING);
         let write = || -> io::Result<File> {
-            let mut file = File::create_new(&path)?;
+            // By this name it is locked already: one that is not was left by a shim that was killed.
+            let draft = path.with_extension("new");
+            let mut file = File::create_new(&draft)?;
             flock(&file, FlockOperation::NonBlockingLockExclusive)?;
             file.write_all(HEXLOWER.encode(transfer).as_bytes())?;
+            fs::rename(&draft, &path)?;
             Ok(file)
         };
         let locked = write().map_err(NodeError::file("write", &path))?;
@@ -103,17 +108,17 @@ impl Drop for Arriving {
 /// The attempts of programs that are on their way here.
 fn under_way(directory: &Directory) -> BTreeSet<String> {
     let programs = fs::read_dir(directory.programs()).into_iter().flatten().flatten();
-    let is_locked = |path: &Path| {
+    let attempt = |path: &Path| {
         let file = File::open(path).ok()?;
-        let is_locked = flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK);
-        is_locked.then(|| fs::read_to_string(path).ok()).flatten()
+        let is_held = flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK);
+        is_held.then(|| fs::read_to_string(path).ok()).flatten()
     };
-    programs.filter_map(|program| is_locked(&program.path().join(ARRIVING))).collect()
+    programs.filter_map(|program| attempt(&program.path().join(ARRIVING))).collect()
 }
 
-/// Removes decisions that nobody can ask for any more: that a program has come, when the node it came from is no member any more; that it never comes, when the shim that
-/// waited for it is gone. If that is asked again, it is decided again, and likewise, as nobody is there to decide otherwise.
-pub(crate) fn clean(directory: &Directory, is_member: impl Fn(&PublicKey) -> bool) {
+/// Removes decisions that nobody will ask for any more: that a program has come, when the node that it came from does not wait for that, as `may_ask` says; that it never
+/// comes, when the shim that waited for it is gone. If that is asked again, it is decided again, and likewise, as nobody is there to decide otherwise.
+pub(crate) fn clean(directory: &Directory, mut may_ask: impl FnMut(&PublicKey, &Transfer) -> bool) {
     let Ok(entries) = fs::read_dir(directory.arrivals()) else { return };
     // In this order: whoever decides about one of them is there already.
     let decisions: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
@@ -123,16 +128,16 @@ pub(crate) fn clean(directory: &Directory, is_member: impl Fn(&PublicKey) -> boo
     let under_way = under_way(directory);
     for path in decisions {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let is_done = match (name.contains('.'), fs::read_to_string(&path)) {
-            (true, _) => {
-                let changed = fs::metadata(&path).and_then(|found| found.modified()).ok();
-                changed.and_then(|changed| changed.elapsed().ok()).is_some_and(|age| age > OLD)
-            }
-            (false, Ok(text)) => match parse(&text) {
-                Some(arrived) => !is_member(&arrived.from),
+        let changed = fs::metadata(&path).and_then(|found| found.modified()).ok();
+        let age = changed.and_then(|changed| changed.elapsed().ok()).unwrap_or_default();
+        let transfer = HEXLOWER.decode(name.as_bytes()).ok().and_then(|bytes| Transfer::try_from(bytes).ok());
+        let is_done = match (transfer, fs::read_to_string(&path)) {
+            (None, _) => age > OLD,
+            (Some(transfer), Ok(text)) => match parse(&text) {
+                Some(arrived) => age > YOUNG && !may_ask(&arrived.from, &transfer),
                 None => !under_way.contains(&name),
             },
-            (false, Err(_)) => false,
+            (Some(_), Err(_)) => false,
         };
         if is_done {
             let _ = fs::remove_file(&path);
@@ -202,12 +207,14 @@ mod tests {
         decide(&directory, &[3; 16], None).unwrap();
         let [came, comes, never] = ["01", "02", "03"].map(|byte| byte.repeat(16));
         let arriving = Arriving::new(&program, &[2; 16]).unwrap();
-        clean(&directory, |_| true);
+        clean(&directory, |_, _| panic!("it is young"));
         assert_eq!(names(&directory), [came.clone(), comes].into(), "{never} is needed no more");
         drop(arriving);
-        clean(&directory, |_| true);
+        let old = std::time::SystemTime::now() - 2 * YOUNG;
+        File::open(directory.arrivals().join(&came)).unwrap().set_modified(old).unwrap();
+        clean(&directory, |_, _| true);
         assert_eq!(names(&directory), [came].into());
-        clean(&directory, |key| *key != PublicKey::new([7; 32]));
+        clean(&directory, |key, transfer| (*key, *transfer) != (PublicKey::new([7; 32]), [1; 16]));
         assert_eq!(names(&directory), BTreeSet::new());
     }
 }

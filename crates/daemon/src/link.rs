@@ -153,7 +153,8 @@ pub(crate) fn leave(program: &Path, leave: Leave, connection: &TcpStream) -> Res
         let mut stream = UnixStream::connect(&path)?;
         send(&mut stream, &Question::Leave(Box::new(leave)))?;
         send_socket(&stream, connection)?;
-        receive(&mut stream, LIMIT)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        let answer = receive(&mut stream, LIMIT)?;
+        Ok(answer.unwrap_or_else(|| Err("the program has ended meanwhile".into())))
     };
     ask().map_err(NodeError::file("ask", &path))?.map_err(NodeError::Invalid)
 }

@@ -68,8 +68,8 @@ pub enum Request {
     Receive(Box<Arrival>),
     /// Has this program come? If not, it is not to come any more.
     Settle(Transfer),
-    /// It is known where this program came from that it is here, and nobody will ask any more.
-    Known(Transfer),
+    /// Is it unknown to you, or not made true yet, what has become of this program of yours? The answer is [`Reply::Awaits`].
+    Awaits(Transfer),
     /// A program's shim waits for word from the node that it was given to, which may never come: the program is to run on here, or is taken to be there.
     Resolve {
         /// The program.
@@ -128,6 +128,8 @@ pub enum Reply {
     Migrated(Location),
     /// The number that the program has there, if it has come.
     Settled(Option<u32>),
+    /// [`Request::Settle`] may still be asked.
+    Awaits(bool),
 }
 
 /// The name of one attempt to bring a program to another node.
@@ -183,8 +185,6 @@ pub enum FromDestination {
     Restored,
     /// It is here, and runs.
     Taken,
-    /// It is noted that you know.
-    Noted,
 }
 
 /// To become a member.

@@ -30,6 +30,11 @@ impl Verdict {
     }
 }
 
+/// Whether one has not been carried out.
+pub(crate) fn is_kept(directory: &Directory, transfer: &Transfer) -> bool {
+    directory.verdicts().join(HEXLOWER.encode(transfer)).exists()
+}
+
 /// Does with each what is to be done, and forgets it if that says that it has been done.
 pub(crate) fn carry_out(directory: &Directory, mut is_done: impl FnMut(&Verdict) -> bool) {
     for entry in fs::read_dir(directory.verdicts()).into_iter().flatten().flatten() {

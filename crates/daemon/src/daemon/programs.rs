@@ -4,7 +4,7 @@ use super::{lock, note};
 use crate::directory::{Directory, make_private};
 use crate::error::{NodeError, Result};
 use crate::link::{self, Order, Question};
-use crate::message::{Location, Passage, ProgramState, ProgramStatus};
+use crate::message::{Location, Passage, ProgramState, ProgramStatus, Transfer};
 use crate::shim::record;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::BTreeMap;
@@ -122,7 +122,10 @@ impl Programs {
     fn forget_old(&self, running: &BTreeMap<u32, Running>) {
         let mut ended: Vec<(u64, PathBuf)> = directories(&self.path)
             .filter(|(program, _)| !running.contains_key(program))
-            .map(|(_, directory)| (record::read(&directory).map_or(0, |status| status.started), directory))
+            .map(|(_, directory)| (record::read(&directory), directory))
+            // Of those that wait for another node this is all that is known.
+            .filter(|(status, _)| !matches!(status, Some(ProgramStatus { state: ProgramState::Unsettled(_), .. })))
+            .map(|(status, directory)| (status.map_or(0, |status| status.started), directory))
             .collect();
         ended.sort();
         let surplus = ended.len().saturating_sub(MOST_ENDED);
@@ -146,6 +149,23 @@ impl Programs {
             .collect();
         list.sort_by_key(|status| (status.started, status.program));
         list
+    }
+
+    /// Removes what is left of those that were on their way here and never came.
+    pub(super) fn remove_given_up(&self) {
+        for (program, directory) in directories(&self.path) {
+            // One that has come has a record. The number is that of its shim.
+            if record::read(&directory).is_none() && !Path::new(&format!("/proc/{program}")).exists() {
+                let _ = fs::remove_dir_all(&directory);
+            }
+        }
+    }
+
+    /// Whether one of them was given to another node in this attempt, and it is not known whether it has come there.
+    pub(super) fn is_unsettled(&self, transfer: &Transfer) -> bool {
+        directories(&self.path)
+            .filter_map(|(_, directory)| record::read(&directory))
+            .any(|status| matches!(status.state, ProgramState::Unsettled(passage) if passage.transfer == *transfer))
     }
 
     /// Those that were given to another node which has not said whether it has them, and whose shims are gone: the directory of each.

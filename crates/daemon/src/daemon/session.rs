@@ -92,10 +92,7 @@ pub(super) fn reply(daemon: &Arc<Daemon>, request: &Request, name: &str) -> Repl
             Ok(program) => Reply::Settled(program),
             Err(error) => Reply::Refused(error.to_string()),
         },
-        Request::Known(transfer) => {
-            arrivals::forget(&daemon.directory, transfer);
-            Reply::Done
-        }
+        Request::Awaits(transfer) => Reply::Awaits(daemon.awaits(transfer)),
         Request::Resolve { program, here } => {
             super::note(&format!("decides that {program} is {}, says {name}", if *here { "here" } else { "gone" }));
             refuse(daemon.resolve(*program, *here))

@@ -4,8 +4,9 @@
 use super::{BEAT, Daemon, lock, note};
 use crate::arrivals;
 use crate::error::{NodeError, Result};
+use crate::identity::PublicKey;
 use crate::link::{self, Question};
-use crate::message::{Location, Passage, ProgramState, ProgramStatus, Reply, Request};
+use crate::message::{Location, Passage, ProgramState, ProgramStatus, Reply, Request, Transfer};
 use crate::shim::record;
 use crate::verdicts::{self, Verdict};
 use std::path::Path;
@@ -26,6 +27,7 @@ impl Daemon {
             thread::sleep(BEAT);
             let ended = self.programs.ended();
             if seen != Some(ended) {
+                self.programs.remove_given_up();
                 let abandoned = self.programs.abandoned();
                 seen = abandoned.is_empty().then_some(ended);
                 for (program, status, passage) in abandoned {
@@ -33,8 +35,7 @@ impl Daemon {
                 }
             }
             verdicts::carry_out(&self.directory, |verdict| self.carry_out(verdict));
-            let members = lock(&self.members).clone();
-            arrivals::clean(&self.directory, |key| members.trusted(key).is_some());
+            arrivals::clean(&self.directory, |key, transfer| self.may_be_asked(key, transfer));
         }
     }
 
@@ -48,9 +49,6 @@ impl Daemon {
             None => ProgramState::Lost,
         };
         self.end_abandoned(directory, ProgramStatus { state, ..status }, passage);
-        if found.is_some() {
-            let _ = self.relay(&passage.to.node, &Request::Known(passage.transfer));
-        }
     }
 
     fn end_abandoned(&self, directory: &Path, status: ProgramStatus, passage: &Passage) {
@@ -117,6 +115,17 @@ impl Daemon {
                 }
             }
         }
-        matches!(self.relay(node, &Request::Known(*transfer)), Ok(Reply::Done))
+        true
+    }
+
+    /// Whether it is not known here what has become of a program that was given to another node, or that has not been made true there.
+    pub(super) fn awaits(&self, transfer: &Transfer) -> bool {
+        self.programs.is_unsettled(transfer) || verdicts::is_kept(&self.directory, transfer)
+    }
+
+    /// Whether the node that a program came from may ask whether it has come. One that is no member any more cannot.
+    fn may_be_asked(self: &Arc<Self>, key: &PublicKey, transfer: &Transfer) -> bool {
+        let Some(member) = lock(&self.members).trusted(key).cloned() else { return false };
+        !matches!(self.relay(&member.name, &Request::Awaits(*transfer)), Ok(Reply::Awaits(false)))
     }
 }

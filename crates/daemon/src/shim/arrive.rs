@@ -149,7 +149,6 @@ fn commit(resident: &Resident, link: &Link, come: &Come) -> Result<(), String> {
     thread::spawn(move || {
         if matches!(link.hear(), Ok(ToDestination::Known)) {
             arrivals::forget(&node, &transfer);
-            let _ = link.say(&FromDestination::Noted);
         }
     });
     Ok(())

@@ -21,9 +21,9 @@ use std::fs::File;
 use std::io::{self, BufWriter, PipeReader, Read as _, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
-use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -31,8 +31,6 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Time between questions whether the program has come.
 const AGAIN: Duration = Duration::from_secs(1);
-/// The other node notes at once that something is known. If it does not, it is told once more.
-const AWHILE: Duration = Duration::from_secs(2);
 /// How often what follows a program is tried.
 const MOST_TRIES: u32 = 30;
 
@@ -164,19 +162,11 @@ impl Journey {
         }
         // That it has gone is true whether or not it can be written down.
         let _ = resident.has_moved(&self.to);
-        let is_noted = is_taken && self.tell_known();
-        if !is_noted && !matches!(answer, Answer::TakenToHaveCome) {
-            let to_tell = Some((self.to.clone(), self.transfer));
-            *resident.to_tell.lock().unwrap_or_else(PoisonError::into_inner) = to_tell;
+        if is_taken {
+            // If that is lost, it asks.
+            let _ = send(&mut self.sealer, &ToDestination::Known);
         }
         Ok(self.to.clone())
-    }
-
-    /// Says that it is known here that the program has come; whether that has been heard.
-    fn tell_known(&mut self) -> bool {
-        let _ = self.opener.socket().set_read_timeout(Some(AWHILE));
-        send(&mut self.sealer, &ToDestination::Known).is_ok()
-            && matches!(receive(&mut self.opener, LIMIT), Ok(Some(FromDestination::Noted)))
     }
 
     fn send_program(&mut self, captured: &Captured) -> Result<(), String> {
@@ -224,7 +214,7 @@ impl Journey {
             let verdict = Verdict { node: to.clone(), transfer: self.transfer, here };
             let kept = verdict.keep(&resident.node);
             if !here {
-                return Answer::TakenToHaveCome;
+                return Answer::Come;
             }
             let warning = kept
                 .err()
@@ -238,10 +228,8 @@ impl Journey {
 
 /// Where a program is that was given away.
 enum Answer {
-    /// There.
+    /// There, or a person says so.
     Come,
-    /// There, says a person.
-    TakenToHaveCome,
     /// Here, for this reason.
     NotCome(String),
 }
@@ -254,14 +242,14 @@ fn relay(resident: &Resident, node: &str, request: Request) -> io::Result<Reply>
     receive(&mut daemon, LIMIT)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
-/// The program has gone: what has come for it meanwhile goes after it, and its new node is told that this is known.
+/// The program has gone: what has come for it meanwhile goes after it.
 pub(super) fn follow_up(resident: &Resident, mut signals: &PipeReader) {
     let ProgramState::Moved(mut at) = resident.status().state else { return };
     let mut tries = 0..MOST_TRIES;
-    let mut ask = |at: &mut Location, request: &dyn Fn(u32) -> Request| {
+    let mut deliver = |signal: u8| {
         while tries.next().is_some() {
-            match relay(resident, &at.node, request(at.program)) {
-                Ok(Reply::Elsewhere(further)) => *at = further,
+            match relay(resident, &at.node, Request::Signal { program: at.program, signal }) {
+                Ok(Reply::Elsewhere(further)) => at = further,
                 Ok(Reply::Refused(_)) | Err(_) => thread::sleep(AGAIN),
                 Ok(_) => return,
             }
@@ -275,12 +263,8 @@ pub(super) fn follow_up(resident: &Resident, mut signals: &PipeReader) {
     while has_more(signals) && signals.read_exact(&mut signal).is_ok() {
         // It is this process's own that it hears of.
         if i32::from(signal[0]) != SIGCHLD {
-            ask(&mut at, &|program| Request::Signal { program, signal: signal[0] });
+            deliver(signal[0]);
         }
-    }
-    let to_tell = resident.to_tell.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some((mut to, transfer)) = to_tell {
-        ask(&mut to, &|_| Request::Known(transfer));
     }
 }
 

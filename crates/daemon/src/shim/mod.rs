@@ -144,7 +144,6 @@ impl Shim {
                 flow: Flow::default(),
                 leaves: AtomicBool::new(false),
                 verdict: Verdict::default(),
-                to_tell: Mutex::default(),
                 status: Mutex::new(status),
             });
             // The daemon finds this process by its socket from now on.

@@ -3,7 +3,7 @@
 use super::streams::Flow;
 use crate::directory::Directory;
 use crate::error::Result;
-use crate::message::{Location, ProgramState, ProgramStatus, Start, Transfer};
+use crate::message::{Location, ProgramState, ProgramStatus, Start};
 use maize_node::Departures;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -56,8 +56,6 @@ pub(super) struct Resident {
     pub(super) leaves: AtomicBool,
     /// Told by hand, while it is not known whether it has come to another node: it is to run on here, or is taken to be there.
     pub(super) verdict: Verdict,
-    /// Where it has gone, if that node is still to be told that this is known.
-    pub(super) to_tell: Mutex<Option<(Location, Transfer)>>,
     pub(super) status: Mutex<ProgramStatus>,
 }
 
