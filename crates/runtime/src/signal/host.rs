@@ -11,9 +11,8 @@ use crate::isa;
 use crate::local;
 use crate::migration::gather;
 use crate::points;
-use crate::process::{self, Thread, identity, node, usage};
+use crate::process::{self, Thread, identity, usage};
 use crate::sync::wake;
-use core::ops::RangeInclusive;
 use core::sync::atomic::Ordering;
 use maize_abi::control::ATTENTION_SIGNAL;
 
@@ -23,9 +22,6 @@ type Handler = unsafe extern "C" fn(u64, *const Information, u64);
 /// How far below the shadow stack pointer the faulting function may have begun to use memory.
 const SHADOW_GAP: u64 = 64 << 10;
 
-const SIGCHLD: u64 = 17;
-/// `si_code` of a signal by which the kernel tells of a child: `CLD_EXITED` to `CLD_CONTINUED`.
-const CHANGES: RangeInclusive<i32> = 1..=6;
 /// `si_code` of a signal sent by `kill`.
 const SI_USER: i32 = 0;
 
@@ -50,11 +46,10 @@ unsafe extern "C" fn handle(signal: u64, information: *mut Information, ucontext
         return;
     }
     let (is_from_node, is_from_thread) = (is_from_node(signal, &information), gather::is_call(signal, &information));
-    let code = information.code();
     identity::name_sender(&mut information);
     let signals = &Thread::current().signals;
-    if is_from_thread || signal == SIGCHLD && node::is_served() && CHANGES.contains(&code) {
-        // The thread that calls says all there is to know; and of children, the node tells (docs/processes.md).
+    if is_from_thread {
+        // It says all that there is to know.
     } else if is_from_node {
         local::CALLED_AT.store(usage::host_time(), Ordering::Relaxed);
         local::ATTENTION.store(1, Ordering::Relaxed);
