@@ -172,7 +172,7 @@ long stopping()
 
 } // namespace
 
-int main()
+static void all()
 {
     std::printf("queue %ld\n", producers_and_consumers());
     std::printf("futures %ld\n", futures());
@@ -189,5 +189,13 @@ int main()
     for (std::thread &thread : threads)
         thread.join();
     std::printf("shared %ld %ld\n", shared->load(), shared.use_count());
+}
+
+// cxx_threads [TIMES]
+int main(int count, char **words)
+{
+    int times = count > 1 ? std::stoi(words[1]) : 1;
+    for (int i = 0; i < times; i++)
+        all();
     return 0;
 }

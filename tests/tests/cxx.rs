@@ -104,9 +104,10 @@ fn threads_of_cxx_work_on_each_isa_and_moving() -> Result<()> {
     for isa in ISAS {
         Run::new(&program).placed(Placement::On(isa)).run()?.printed(&expected)?.succeeded()?;
     }
-    for seed in 1..=4 {
-        let run = Run::new(&program).placed(Placement::hopping("5ms", Some(seed)));
-        run.run()?.printed(&expected)?.moved(1)?;
+    let expected = Run::new(&native).arguments(["40"]).run()?.succeeded()?.stdout;
+    for seed in 1..=3 {
+        let run = Run::new(&program).arguments(["40"]).placed(Placement::hopping("10ms", Some(seed)));
+        run.run()?.printed(&expected)?.moved(5)?;
     }
     Ok(())
 }
