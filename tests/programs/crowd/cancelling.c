@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-static _Atomic int cleaned, ready;
+static _Atomic int cleaned, ready, sent;
 static int ends[2];
 
 static void clean(void *argument) { cleaned += (int)(long)argument; }
@@ -36,6 +36,8 @@ static void *later(void *argument)
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
     ready++;
     work(2, 20000);
+    while (!sent)
+        work(2, 50);
     cleaned += 1000;
     pthread_setcancelstate(old, 0);
     pthread_cleanup_push(clean, argument);
@@ -52,7 +54,7 @@ void cancelling(void)
         puts("no pipe");
     for (int round = 0; round < 6; round++) {
         pthread_t threads[3];
-        ready = 0;
+        ready = sent = 0;
         for (int i = 0; i < 3; i++)
             threads[i] = begin(functions[i], 1 << i);
         while (ready < 3)
@@ -60,6 +62,7 @@ void cancelling(void)
         work(3, 3000);
         for (int i = 0; i < 3; i++)
             pthread_cancel(threads[i]);
+        sent = 1;
         int cancelled = 0;
         for (int i = 0; i < 3; i++)
             cancelled += (void *)end(threads[i]) == PTHREAD_CANCELED;
