@@ -4,11 +4,10 @@ use super::channel::{self, close};
 use super::descriptors::Arrived;
 use super::memory_file::{self, Contents};
 use super::waiting_signals;
-use crate::continuation::resume::resume;
 use crate::continuation::unwind::SiteTable;
 use crate::memory::calls::KEPT_DESCRIPTORS;
-use crate::process::thread::arrive::let_go;
-use crate::process::{Thread, usage};
+use crate::process::thread::arrive::{let_go, run_on};
+use crate::process::usage;
 use crate::signal::calls::block_all;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
@@ -127,10 +126,8 @@ fn run(transfer: i64, suspended: u64, [served, sets_clocks, ahead, ..]: [u64; 8]
     waiting_signals::take_over(transfer);
     close(transfer);
     RESUMED.store(time::monotonic(), Ordering::Relaxed);
-    let thread = Thread::current();
-    thread.adopt_settings();
     // SAFETY: the program's records have come with its memory.
-    unsafe { resume(process::stack_top(), thread.outermost.load(Ordering::Relaxed)) }
+    unsafe { run_on() }
 }
 
 /// The innermost frame is reached: all others of the thread are on the stack again. The program's other threads go on when the first has come so far. Called by the assembly that resumes leaf records.

@@ -7,7 +7,7 @@ use super::Interrupted;
 use super::waiting_signals;
 use crate::points;
 use crate::process::identity::host_pid;
-use crate::process::{Thread, threads};
+use crate::process::thread::{Thread, others};
 use crate::signal::calls::without_signals;
 use crate::signal::state::Information;
 use crate::sync::{wait_at_most, wait_while, wake};
@@ -151,16 +151,9 @@ pub fn stop_others() -> Result<Stopped, &'static str> {
     }
 }
 
-fn others() -> impl Iterator<Item = &'static Thread> {
-    let own = Thread::current();
-    threads().filter(move |thread| !core::ptr::eq(*thread, own))
-}
-
 /// Draws a thread's attention.
 fn call(thread: &Thread) {
-    let mut information = Information([ATTENTION_SIGNAL as u64, 0, 0, mark(), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    information.set_code(SI_QUEUE);
-    information.set_sender(host_pid() as i64);
+    let information = Information::new(ATTENTION_SIGNAL as u64, SI_QUEUE, host_pid(), mark());
     let host_id = thread.host_id();
     if host_id != 0 {
         let arguments = [host_pid(), host_id, ATTENTION_SIGNAL as u64, &raw const information as u64];

@@ -125,8 +125,6 @@ pub fn take_over(socket: i64) {
             continue;
         }
         let [signal, code, sender, value, receiver, ..] = received.message.values;
-        let mut information = Information([signal, 0, sender, value, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        information.set_code(code as i32);
-        put_back(signal, &information, receiver);
+        put_back(signal, &Information::new(signal, code as i32, sender, value), receiver);
     }
 }

@@ -11,14 +11,17 @@ const PR_SET_PDEATHSIG: u64 = 1;
 const PR_GET_PDEATHSIG: u64 = 2;
 const PR_GET_DUMPABLE: u64 = 3;
 const PR_SET_DUMPABLE: u64 = 4;
-const PR_SET_NAME: u64 = 15;
-const PR_GET_NAME: u64 = 16;
+/// Sets the calling thread's name.
+pub const PR_SET_NAME: u64 = 15;
+/// Asks for it.
+pub const PR_GET_NAME: u64 = 16;
 const PR_SET_TIMERSLACK: u64 = 29;
 const PR_GET_TIMERSLACK: u64 = 30;
 const PR_SET_NO_NEW_PRIVS: u64 = 38;
 const PR_GET_NO_NEW_PRIVS: u64 = 39;
 
-const NAME_SIZE: usize = 16;
+/// Bytes of a thread's name, with its end.
+pub const NAME_SIZE: usize = 16;
 
 /// The signal that the process wants when its parent ends, while the node has to see to it.
 static PARENT_END: AtomicU64 = AtomicU64::new(0);
@@ -104,15 +107,13 @@ pub unsafe fn call(option: u64, argument: u64) -> Option<i64> {
             unsafe { (argument as *mut i32).write(PARENT_END.load(Ordering::Relaxed) as i32) };
             Some(0)
         }
-        PR_SET_NAME | PR_GET_NAME if is_first => {
-            if option == PR_SET_NAME {
-                let mut name = NAME.lock();
-                for (index, to) in name.iter_mut().enumerate().take(NAME_SIZE - 1) {
-                    // SAFETY: by the contract above; the string is read up to its end.
-                    *to = unsafe { ((argument + index as u64) as *const u8).read() };
-                    if *to == 0 {
-                        break;
-                    }
+        PR_SET_NAME if is_first => {
+            let mut name = NAME.lock();
+            for (index, to) in name.iter_mut().enumerate().take(NAME_SIZE - 1) {
+                // SAFETY: by the contract above; the string is read up to its end.
+                *to = unsafe { ((argument + index as u64) as *const u8).read() };
+                if *to == 0 {
+                    break;
                 }
             }
             None

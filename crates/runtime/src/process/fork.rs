@@ -85,8 +85,7 @@ unsafe fn fork_served(flags: u64, parent_tid: u64, child_tid: u64) -> Option<i64
         return Some(0);
     }
     close(control.into());
-    let answer = line.ask(Request::Forked, &[u64::from(made > 0)], None);
-    let id = answer.map_or(-ESRCH, |answer| answer.message.values[0] as i64);
+    let id = line.number(Request::Forked, &[u64::from(made > 0)]);
     if made < 0 {
         return Some(made);
     }

@@ -41,7 +41,38 @@ impl Line {
 
     /// As [`ask`].
     pub fn ask(&self, request: Request, operands: &[u64], descriptor: Option<i64>) -> Option<Received> {
-        exchange(request, operands, descriptor)
+        const AF_UNIX: u64 = 1;
+        const SOCK_SEQPACKET: u64 = 5;
+        let mut ends = [0i32; 2];
+        // SAFETY: there is room for both descriptors.
+        let result =
+            unsafe { kernel::call(SOCKETPAIR, [AF_UNIX, SOCK_SEQPACKET | O_CLOEXEC, 0, ends.as_mut_ptr() as u64]) };
+        if result < 0 {
+            return None;
+        }
+        let [ours, theirs] = ends;
+        let mut values = [request as u64, 0, 0, 0, 0, 0, 0, 0];
+        for (to, &from) in values.iter_mut().skip(1).zip(operands) {
+            *to = from;
+        }
+        let question = Message::new(Kind::Call, values);
+        let control = local::CONTROL.load(Ordering::Relaxed);
+        let sent = match descriptor {
+            Some(descriptor) => channel::send(control, &question, &[theirs, descriptor as i32]),
+            None => channel::send(control, &question, &[theirs]),
+        };
+        close(theirs.into());
+        let answer = if sent { channel::receive(ours.into(), true) } else { None };
+        close(ours.into());
+        if answer.is_none() {
+            leave();
+        }
+        answer
+    }
+
+    /// As [`number`].
+    pub fn number(&self, request: Request, operands: &[u64]) -> i64 {
+        self.ask(request, operands, None).map_or(-ESRCH, |answer| answer.message.values[0] as i64)
     }
 }
 
@@ -50,37 +81,7 @@ pub fn ask(request: Request, operands: &[u64], descriptor: Option<i64>) -> Optio
     Line::take().ask(request, operands, descriptor)
 }
 
-fn exchange(request: Request, operands: &[u64], descriptor: Option<i64>) -> Option<Received> {
-    const AF_UNIX: u64 = 1;
-    const SOCK_SEQPACKET: u64 = 5;
-    let mut ends = [0i32; 2];
-    // SAFETY: there is room for both descriptors.
-    let result =
-        unsafe { kernel::call(SOCKETPAIR, [AF_UNIX, SOCK_SEQPACKET | O_CLOEXEC, 0, ends.as_mut_ptr() as u64]) };
-    if result < 0 {
-        return None;
-    }
-    let [ours, theirs] = ends;
-    let mut values = [request as u64, 0, 0, 0, 0, 0, 0, 0];
-    for (to, &from) in values.iter_mut().skip(1).zip(operands) {
-        *to = from;
-    }
-    let question = Message::new(Kind::Call, values);
-    let control = local::CONTROL.load(Ordering::Relaxed);
-    let sent = match descriptor {
-        Some(descriptor) => channel::send(control, &question, &[theirs, descriptor as i32]),
-        None => channel::send(control, &question, &[theirs]),
-    };
-    close(theirs.into());
-    let answer = if sent { channel::receive(ours.into(), true) } else { None };
-    close(ours.into());
-    if answer.is_none() {
-        leave();
-    }
-    answer
-}
-
 /// Asks for a number; `ESRCH` if the node is gone.
 pub fn number(request: Request, operands: &[u64]) -> i64 {
-    ask(request, operands, None).map_or(-ESRCH, |answer| answer.message.values[0] as i64)
+    Line::take().number(request, operands)
 }

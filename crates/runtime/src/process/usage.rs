@@ -75,17 +75,18 @@ pub fn add_child(usage: &Usage) {
 
 /// Nanoseconds of processor time used in this host process.
 pub fn host_time() -> u64 {
-    let mut time = [0u64; 2];
-    // SAFETY: a `struct timespec`.
-    unsafe { kernel::call(CLOCK_GETTIME, [CLOCK_PROCESS_CPUTIME_ID, time.as_mut_ptr() as u64]) };
-    time[0] * 1_000_000_000 + time[1]
+    time_by(CLOCK_PROCESS_CPUTIME_ID)
 }
 
 /// Nanoseconds of processor time used by the calling thread in this host process.
 pub fn thread_time() -> u64 {
+    time_by(CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn time_by(clock: u64) -> u64 {
     let mut time = [0u64; 2];
     // SAFETY: a `struct timespec`.
-    unsafe { kernel::call(CLOCK_GETTIME, [CLOCK_THREAD_CPUTIME_ID, time.as_mut_ptr() as u64]) };
+    unsafe { kernel::call(CLOCK_GETTIME, [clock, time.as_mut_ptr() as u64]) };
     time[0] * 1_000_000_000 + time[1]
 }
 

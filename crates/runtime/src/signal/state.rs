@@ -10,6 +10,13 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 pub struct Information(pub [u64; 16]);
 
 impl Information {
+    /// Of a signal with a code, the word with its sender, and its value.
+    pub fn new(signal: u64, code: i32, sender: u64, value: u64) -> Information {
+        let mut information = Information([signal, 0, sender, value, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        information.set_code(code);
+        information
+    }
+
     /// `si_code`.
     pub const fn code(&self) -> i32 {
         self.0[1] as i32

@@ -1,7 +1,7 @@
 //! Threads that have come to this host process with the program.
 
 use super::life::map_stack;
-use super::{STACK_SIZE, Thread, threads};
+use super::{STACK_SIZE, Thread, others, threads};
 use crate::continuation::resume::resume;
 use crate::isa;
 use crate::process::identity;
@@ -42,8 +42,7 @@ pub unsafe fn arrive_first(thread: &Thread) {
 /// # Errors
 /// Why not, for people.
 pub fn arrive_others() -> Result<(), &'static str> {
-    let first = Thread::current();
-    for thread in threads().filter(|thread| !core::ptr::eq(*thread, first)) {
+    for thread in others() {
         let base = map_stack().ok_or("there is no memory for the stack of a thread")?;
         thread.stack_base.store(base, Ordering::Relaxed);
         thread.arrive();
@@ -68,9 +67,18 @@ unsafe extern "C" fn go_on() -> ! {
     while OPEN.load(Ordering::Acquire) == 0 {
         wait_while(&OPEN, 0);
     }
+    // SAFETY: the stack has been made for this; the records have come along.
+    unsafe { run_on() }
+}
+
+/// The calling thread goes on where its records say.
+///
+/// # Safety
+/// They have come with the program's memory, and nothing on the thread's machine stack is needed.
+pub unsafe fn run_on() -> ! {
     let thread = Thread::current();
     thread.adopt_settings();
-    // SAFETY: the stack has been made for this; the records have come along.
+    // SAFETY: by the contract above.
     unsafe { resume(thread.stack_top(), thread.outermost.load(Ordering::Relaxed)) }
 }
 

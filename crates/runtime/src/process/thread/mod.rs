@@ -81,6 +81,12 @@ pub fn threads() -> impl Iterator<Item = &'static Thread> {
     places().filter(|thread| thread.state.load(Ordering::Acquire) == IN_USE)
 }
 
+/// All threads but the calling one.
+pub fn others() -> impl Iterator<Item = &'static Thread> {
+    let own = Thread::current();
+    threads().filter(move |thread| !core::ptr::eq(*thread, own))
+}
+
 /// The id in this host process of a thread that the program knows by another.
 pub fn host_id_of(id: u64) -> Option<u64> {
     // 0 is the id of a thread that has none yet.

@@ -2,6 +2,7 @@
 
 use super::Thread;
 use crate::points;
+use crate::process::control::{NAME_SIZE, PR_GET_NAME, PR_SET_NAME};
 use crate::process::identity;
 use crate::signal::calls as signals;
 use crate::syscall::kernel;
@@ -9,10 +10,7 @@ use crate::syscall::numbers::*;
 
 /// Words of a set of 1024 processors.
 const PROCESSORS: usize = 16;
-const NAME_SIZE: usize = 16;
 const PRIO_PROCESS: u64 = 0;
-const PR_SET_NAME: u64 = 15;
-const PR_GET_NAME: u64 = 16;
 
 /// Settings of a thread.
 pub(super) struct Settings {
