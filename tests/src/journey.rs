@@ -21,7 +21,7 @@ pub struct Journey {
 }
 
 /// What a program writes: to standard output, to standard error, and its exit status.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     /// To standard output.
     pub output: String,
@@ -43,6 +43,19 @@ impl Journey {
         let options: Vec<&[&str]> = options.iter().map(|options| &options[..]).collect();
         let Some(cluster) = Cluster::with_options(&options)? else { return Ok(None) };
         Ok(Some(Journey { cluster, program, directory }))
+    }
+
+    /// The same with two nodes, of which the second is reached by way of a proxy.
+    ///
+    /// # Errors
+    /// As [`Journey::new`], or if the proxy cannot stand there.
+    pub fn with_proxy(root: &str, test: &str, program: &str) -> Result<Option<(Journey, Proxy)>> {
+        let Some(mut journey) = Journey::new(root, test, program, 2)? else { return Ok(None) };
+        journey.cluster.succeed(1, &["node", "stop"])?;
+        let proxy = Proxy::new(&journey.cluster, 1)?;
+        journey.start_daemon(1, &Proxy::OPTIONS)?;
+        journey.cluster.wait_for_state(0, 1, "ready")?;
+        Ok(Some((journey, proxy)))
     }
 
     /// What the program does natively, by itself.

@@ -128,13 +128,8 @@ fn what_cannot_go_is_named_and_the_program_runs_on() -> Result<()> {
 
 #[test]
 fn a_file_that_is_missing_there_is_named_before_the_program_stops() -> Result<()> {
-    let Some(mut journey) = Journey::new(env!("CARGO_TARGET_TMPDIR"), "between-missing", "diary", 2)? else {
-        return Ok(());
-    };
-    journey.cluster.succeed(1, &["node", "stop"])?;
-    let proxy = Proxy::new(&journey.cluster, 1)?;
-    journey.start_daemon(1, &Proxy::OPTIONS)?;
-    journey.cluster.wait_for_state(0, 1, "ready")?;
+    let root = env!("CARGO_TARGET_TMPDIR");
+    let Some((journey, proxy)) = Journey::with_proxy(root, "between-missing", "diary")? else { return Ok(()) };
     let [own, read] = ["own", "read"].map(|name| journey.directory.join(name).display().to_string());
     fs::write(&read, "text")?;
     let name = journey.start(0, &[&own, "3000", "file", &read])?;

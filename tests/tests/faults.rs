@@ -95,11 +95,8 @@ fn programs(directory: &Path) -> BTreeSet<u32> {
 
 impl Faults {
     fn new(test: &str) -> Result<Option<Faults>> {
-        let Some(mut journey) = Journey::new(env!("CARGO_TARGET_TMPDIR"), test, "diary", 2)? else { return Ok(None) };
-        journey.cluster.succeed(1, &["node", "stop"])?;
-        let proxy = Proxy::new(&journey.cluster, 1)?;
-        journey.start_daemon(1, &Proxy::OPTIONS)?;
-        journey.cluster.wait_for_state(0, 1, "ready")?;
+        let root = env!("CARGO_TARGET_TMPDIR");
+        let Some((journey, proxy)) = Journey::with_proxy(root, test, "diary")? else { return Ok(None) };
         let path = |name: &str| journey.directory.join(name).display().to_string();
         let natively = journey.natively(&[&path("expected"), STEPS])?;
         let expected = fs::read_to_string(path("expected"))?;

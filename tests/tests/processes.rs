@@ -226,13 +226,3 @@ fn exit_status_and_signals_are_the_programs() -> Result<()> {
     }
     Ok(())
 }
-
-#[test]
-fn threads_that_compute_hear_signals() -> Result<()> {
-    let (native, program) = build("threads")?;
-    let expected = expected(&native, &[])?;
-    for isa in ISAS {
-        Run::new(&program).placed(Placement::On(isa)).run()?.printed(&expected)?;
-    }
-    Ok(())
-}

@@ -26,11 +26,8 @@ struct Passage {
 
 impl Passage {
     fn new(test: &str) -> Result<Option<Passage>> {
-        let Some(mut journey) = Journey::new(env!("CARGO_TARGET_TMPDIR"), test, "diary", 2)? else { return Ok(None) };
-        journey.cluster.succeed(1, &["node", "stop"])?;
-        let proxy = Proxy::new(&journey.cluster, 1)?;
-        journey.start_daemon(1, &Proxy::OPTIONS)?;
-        journey.cluster.wait_for_state(0, 1, "ready")?;
+        let root = env!("CARGO_TARGET_TMPDIR");
+        let Some((journey, proxy)) = Journey::with_proxy(root, test, "diary")? else { return Ok(None) };
         let [expected, file] = ["expected", "file"].map(|name| journey.directory.join(name));
         let natively = journey.natively(&[&expected.display().to_string(), STEPS])?;
         // So that the executable is there already.
@@ -68,7 +65,7 @@ impl Passage {
     fn require_as_natively(&self, name: &str, signals: u32) -> Result<()> {
         let said = self.journey.wait_for_end(&self.journey.where_it_is(name)?)?;
         let output = self.natively.output.replace("signals 0", &format!("signals {signals}"));
-        ensure!(said == Said { output, ..self.natively_again() }, "{said:?}\nnatively\n{:?}", self.natively);
+        ensure!(said == Said { output, ..self.natively.clone() }, "{said:?}\nnatively\n{:?}", self.natively);
         self.require_file()
     }
 
@@ -76,10 +73,6 @@ impl Passage {
         let (found, expected) = (fs::read_to_string(&self.file)?, fs::read_to_string(&self.expected)?);
         ensure!(found == expected, "two copies, or none:\n{found}");
         Ok(())
-    }
-
-    fn natively_again(&self) -> Said {
-        Said { output: self.natively.output.clone(), error: self.natively.error.clone(), status: self.natively.status }
     }
 
     /// `maize ps` and `maize node programs` say where it is and what to do.
