@@ -1,11 +1,13 @@
-//! The baseline that benchmarks compare with: the same musl, built for one ISA by its own configure and make
-//! with plain `clang -O3`, its assembly for the ISA included; and for C++ the same libc++ with LLVM's unwinder ([`cxx`]).
+//! The baseline that benchmarks compare with: the same libc, which is musl, built for one ISA by its own configure and make with plain `clang -O3`,
+//! its assembly for the ISA included, except where Maize's has other functions ([`memory_functions`]); and for C++ the same libc++ with LLVM's unwinder ([`cxx`]).
 
 mod cxx;
 
 use super::error::SysrootError;
 use super::stamp::{self, Stamp};
-use super::{Language, Progress, ProgressFn, Tools, cache_directory, command, embedded, musl, source};
+use super::{
+    Language, Progress, ProgressFn, Tools, cache_directory, command, embedded, memory_functions, musl, source,
+};
 use maize_abi::Isa;
 use std::env;
 use std::fs;
@@ -73,7 +75,8 @@ pub fn build_baseline(
     fs::create_dir_all(&root).map_err(SysrootError::write(&root))?;
     let _lock = stamp::lock(&root)?;
     let mut built = Stamp::read(&root);
-    let libc_key = stamp::key([source::MUSL.sha256, include_str!("baseline.rs")]);
+    let libc_key =
+        stamp::key([source::MUSL.sha256, include_str!("baseline.rs"), &embedded::hash(memory_functions::OWN)]);
     if !built.holds("baseline", &libc_key) {
         progress(Progress::Step(&format!("musl 1.2.3 for {}, the baseline of benchmarks", isa.name())));
         make(&root, tools, isa, jobs)?;
@@ -105,6 +108,14 @@ fn make(root: &Path, tools: &Tools, isa: Isa, jobs: NonZeroUsize) -> Result<(), 
     let work = scratch(root)?;
     source::MUSL.unpack(work.path())?;
     let directory = work.path().join(musl::DIRECTORY);
+    if isa == Isa::X86_64 {
+        let own = directory.join("src/string").join(isa.name());
+        for function in memory_functions::FUNCTIONS {
+            let path = own.join(format!("{function}.s"));
+            fs::remove_file(&path).map_err(SysrootError::write(&path))?;
+        }
+        embedded::unpack(memory_functions::OWN, &own)?;
+    }
     // A clang of that name would cross-compile; musl's configure asks the compiler for its target.
     let compiler = format!("{} --target={}", tools.clang.display(), target(isa));
     let mut configure = Command::new("./configure");

@@ -11,6 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Where those for x86-64 are.
+pub const OWN: &str = "libc/memory/";
+
 /// Their names.
 pub const FUNCTIONS: &[&str] = &["memcpy", "memmove", "memset"];
 
