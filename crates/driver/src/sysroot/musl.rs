@@ -76,10 +76,13 @@ fn unit(work: &Path, name: &str, source: PathBuf, flags: &[OsString]) -> Unit {
     }
 }
 
-/// As in musl's configure and Makefile, but for options about rounding modes, which portable programs do not have.
+/// As in musl's configure and Makefile, but for `-frounding-math`, since portable programs have no rounding modes; as with that, the compiler is not to
+/// make vectors of the scalars of `log` and its like, which only lengthens what depends on one another.
 fn flags(musl: &Path, internal: &Path, include: &Path) -> Vec<OsString> {
     let mut flags: Vec<OsString> =
-        ["-std=c99", "-ffreestanding", "-nostdinc", "-D_XOPEN_SOURCE=700", "-O3", "-w"].map(OsString::from).to_vec();
+        ["-std=c99", "-ffreestanding", "-nostdinc", "-D_XOPEN_SOURCE=700", "-O3", "-w", "-fno-slp-vectorize"]
+            .map(OsString::from)
+            .to_vec();
     // musl's root comes last, for port files that include the file they adapt.
     for directory in [internal, &musl.join("src/include"), &musl.join("src/internal"), include, musl] {
         flags.extend(["-I".into(), directory.as_os_str().to_owned()]);
