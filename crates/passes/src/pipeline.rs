@@ -236,7 +236,7 @@ impl Pipeline<'_> {
                 let Some(migrating) = &self.migrating else { return Ok(()) };
                 sites::split_blocks(migrating, function)?;
                 let sites = migrating.sites(function);
-                rematerialize::run(function, self.frames.get(&function).map(|frame| frame.base), &sites)
+                rematerialize::run(module, function, self.frames.get(&function).map(|frame| frame.base), &sites)
             }),
             Pass::Clones => {
                 self.migrating_functions().into_iter().try_for_each(|function| self.make_clone(function))?;

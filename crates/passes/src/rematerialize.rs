@@ -5,14 +5,17 @@
 //! the back ends fold into addressing modes, as they do with what they sink themselves.
 //!
 //! What is kept is kept as a number of at least 32 bits, since records have no narrower ones: a truth value would be widened before each
-//! call for the record, and kept as what it is besides.
+//! call for the record, and kept as what it is besides. Vectors, which are in no register during a call and taken apart for its record, are kept as their
+//! words where the call is in a loop that the vector comes from outside of.
 
 use crate::control_flow::{ControlFlow, Loop};
 use crate::error::PassError;
-use crate::ir::{Block, Builder, Function, Opcode, Type, Value};
+use crate::ir::{Block, Builder, Function, Module, Opcode, Type, Value};
 use crate::liveness::Liveness;
 use crate::points;
 use crate::sites::next_block;
+use crate::words;
+use inkwell::llvm_sys::LLVMTypeKind;
 use std::collections::{HashMap, HashSet};
 
 /// Of how many instructions a value may be computed anew.
@@ -26,17 +29,20 @@ const RECORDED_BITS: u32 = 32;
 ///
 /// # Errors
 /// None today; the signature is that of every pass.
-pub fn run(function: Function, frame: Option<Value>, sites: &[Value]) -> Result<(), PassError> {
+pub fn run(module: Module, function: Function, frame: Option<Value>, sites: &[Value]) -> Result<(), PassError> {
     let flow = ControlFlow::of(function);
     let loops = flow.loops(&flow.dominators());
     let liveness = Liveness::of(function, &flow);
+    let sinking = Sinking { flow: &flow, loops: &loops, liveness: &liveness, frame };
     let mut kept = HashSet::new();
+    let mut vectors = HashSet::new();
     for site in sites.iter().filter(|&&site| !points::is_point(site)) {
         if let Some(&position) = flow.position.get(&site.block()) {
-            kept.extend(liveness.at_end(position).into_iter().filter(|value| value != site));
+            let live = liveness.at_end(position).into_iter().filter(|value| value != site);
+            vectors.extend(live.clone().filter(|&value| is_vector(value) && sinking.is_deeper(position, value)));
+            kept.extend(live);
         }
     }
-    let sinking = Sinking { flow: &flow, loops: &loops, liveness: &liveness, frame };
     // Users before what they use: a value that is sunk may itself derive from one still to be sunk.
     for instruction in function.instructions().into_iter().rev() {
         if Some(instruction) == frame || !is_cheap(instruction) || !flow.position.contains_key(&instruction.block()) {
@@ -55,15 +61,53 @@ pub fn run(function: Function, frame: Option<Value>, sites: &[Value]) -> Result<
             instruction.erase();
         }
     }
-    let values = function.parameters().into_iter().chain(function.instructions());
-    let narrow: Vec<Value> =
-        values.filter(|value| kept.contains(value) && value.ty().is_integer_below(RECORDED_BITS)).collect();
-    narrow.into_iter().for_each(|value| widen(function, value, sites.contains(&value)));
+    let values: Vec<Value> = function.parameters().into_iter().chain(function.instructions()).collect();
+    for value in values.into_iter().filter(|value| kept.contains(value)) {
+        let is_site = sites.contains(&value);
+        if value.ty().is_integer_below(RECORDED_BITS) {
+            widen(function, value, is_site);
+        } else if vectors.contains(&value) {
+            take_apart(module, function, value, is_site);
+        }
+    }
     Ok(())
+}
+
+fn is_vector(value: Value) -> bool {
+    value.ty().kind() == LLVMTypeKind::LLVMVectorTypeKind
 }
 
 /// Has other blocks use a wider number.
 fn widen(function: Function, value: Value, is_site: bool) {
+    let wide = Type::integer(function.context(), RECORDED_BITS);
+    let narrow = value.ty();
+    keep_as(
+        function,
+        value,
+        is_site,
+        |builder| vec![builder.integer_cast(value, wide)],
+        |builder, kept| builder.integer_cast(kept[0], narrow),
+    );
+}
+
+/// Has other blocks use a vector's words.
+fn take_apart(module: Module, function: Function, value: Value, is_site: bool) {
+    let split = |builder: &Builder| {
+        let mut parts = Vec::new();
+        words::split(module, builder, value, &mut parts);
+        parts
+    };
+    keep_as(function, value, is_site, split, |builder, parts| words::join(module, builder, parts, value.ty()));
+}
+
+/// Has other blocks use what `encode` makes of a value where it is computed, by way of `decode`.
+fn keep_as(
+    function: Function,
+    value: Value,
+    is_site: bool,
+    encode: impl Fn(&Builder) -> Vec<Value>,
+    decode: impl Fn(&Builder, &[Value]) -> Value,
+) {
     let place = if value.is_argument() {
         function.entry().first_insertion_point()
     } else if value.is(Opcode::LLVMPHI) {
@@ -77,14 +121,13 @@ fn widen(function: Function, value: Value, is_site: bool) {
     let Some(place) = place else { return };
     let home = place.block();
     let users = value.users();
-    let wide = Builder::before(place).integer_cast(value, Type::integer(function.context(), RECORDED_BITS));
+    let kept = encode(&Builder::before(place));
     for user in users {
-        let narrowed =
-            |place: Value| (place.block() != home).then(|| Builder::before(place).integer_cast(wide, value.ty()));
-        replace_in(user, value, narrowed);
+        let decoded = |place: Value| (place.block() != home).then(|| decode(&Builder::before(place), &kept));
+        replace_in(user, value, decoded);
     }
-    if !wide.has_uses() {
-        wide.erase();
+    for unused in kept.into_iter().filter(|kept| !kept.has_uses()) {
+        unused.erase();
     }
 }
 
@@ -142,6 +185,12 @@ impl Sinking<'_> {
                 self.liveness.is_live_at_start(operand, position)
                     || self.computable(operand, position, instructions - 1)
             })
+    }
+
+    /// Whether the block at `position` is in more loops than what computes the value.
+    fn is_deeper(&self, position: usize, value: Value) -> bool {
+        let depth = if value.is_argument() { 0 } else { self.depth(self.flow.position[&value.block()]) };
+        self.depth(position) > depth
     }
 
     fn depth(&self, position: usize) -> usize {

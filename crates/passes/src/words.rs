@@ -49,6 +49,18 @@ pub fn split(module: Module, builder: &Builder, value: Value, words: &mut Vec<Va
     }
 }
 
+/// Puts a scalar or vector together from its words, if these are whole numbers.
+pub fn join(module: Module, builder: &Builder, words: &[Value], ty: Type) -> Value {
+    let bits = ty.bits(module);
+    let whole = Type::integer(module.context(), (64 * words.len()) as u32);
+    let mut integer = whole.zero();
+    for (index, &word) in words.iter().enumerate() {
+        let shifted = builder.shift_left(builder.integer_cast(word, whole), whole.constant(64 * index as u64));
+        integer = builder.or(integer, shifted);
+    }
+    from_integer(module, builder, builder.integer_cast(integer, Type::integer(module.context(), bits as u32)), ty)
+}
+
 /// Puts a value together from its words in memory at `address`.
 pub fn load(module: Module, builder: &Builder, ty: Type, address: Value) -> Value {
     let context = module.context();

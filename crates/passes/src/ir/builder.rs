@@ -215,6 +215,11 @@ impl Builder {
         Value(unsafe { LLVMBuildLShr(self.0, left.0, right.0, NO_NAME) })
     }
 
+    /// `left << right`.
+    pub fn shift_left(&self, left: Value, right: Value) -> Value {
+        Value(unsafe { LLVMBuildShl(self.0, left.0, right.0, NO_NAME) })
+    }
+
     /// `ptrtoint`.
     pub fn pointer_to_integer(&self, pointer: Value, ty: Type) -> Value {
         Value(unsafe { LLVMBuildPtrToInt(self.0, pointer.0, ty.0, NO_NAME) })
