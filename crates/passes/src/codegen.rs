@@ -3,6 +3,7 @@
 //! The x86-64 object carries all global variables; for the other ISAs they become declarations, so
 //! that there is one data image. Each ISA works in an LLVM context of its own, on its own thread.
 
+use crate::bodies;
 use crate::computed_goto;
 use crate::error::PassError;
 use crate::ir::{Builder, Linkage, Module, Opcode, Place, Type, Value};
@@ -49,6 +50,7 @@ pub fn generate(bitcode: &[u8], isa: Isa, optimization_level: u8, output: Output
     let target = Target::of(isa);
     retarget(module, isa, &target).map_err(|message| llvm_error("retargeting", isa, message))?;
     points::lower(module, &target)?;
+    bodies::replace(module, target.bodies).map_err(|message| llvm_error("replacing intrinsics", isa, message))?;
     let target_machine = TargetMachine::new(isa, &target, optimization_level)?;
     target_machine.set_data_layout(module);
     if !target.scales_addresses {

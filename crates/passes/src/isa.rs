@@ -21,6 +21,8 @@ pub struct Target {
     pub has_preserving_calls: bool,
     /// What does nothing, in assembly, and can be overwritten with a trap.
     pub nop: &'static str,
+    /// Bodies, as IR that ends with a NUL, of intrinsics that LLVM makes more of than the ISA needs.
+    pub bodies: &'static str,
     /// Whether addresses are computed from an index as they are used; else loops had better step pointers.
     pub scales_addresses: bool,
     initialize: fn(),
@@ -41,6 +43,7 @@ impl Target {
                 // A segment override that means nothing in 64-bit mode (Intel SDM volume 1, 3.3.7.1); it takes no
                 // cycle, being part of the next instruction.
                 nop: ".byte 0x2e",
+                bodies: concat!(include_str!("x86_64_conversions.ll"), "\0"),
                 scales_addresses: true,
                 initialize: x86_64,
             },
@@ -52,6 +55,7 @@ impl Target {
                 has_32_bit_registers: true,
                 has_preserving_calls: true,
                 nop: "nop",
+                bodies: "",
                 scales_addresses: true,
                 initialize: aarch64,
             },
@@ -63,6 +67,7 @@ impl Target {
                 has_32_bit_registers: false,
                 has_preserving_calls: false,
                 nop: "nop",
+                bodies: "",
                 scales_addresses: false,
                 initialize: riscv64,
             },

@@ -4,6 +4,7 @@
 //! their first line; [`pipeline`] runs them. ARCHITECTURE.md explains what they do together.
 
 mod addresses;
+mod bodies;
 mod byval;
 mod codegen;
 mod computed_goto;

@@ -1,6 +1,6 @@
 ; What the intrinsics of SSE and SSE2 do, in IR that every ISA can run. `x86_intrinsics.rs` puts these in the place of the
 ; intrinsics: `llvm.x86.NAME` becomes `maize.x86.NAME`. Semantics are those of the Intel SDM, volume 2, and are compared with a
-; processor's in tests/x86_intrinsics.rs.
+; processor's in tests/bodies.rs.
 
 ; Hints and fences. A cache line flushed is not seen by anyone.
 define linkonce_odr hidden void @maize.x86.sse2.pause() alwaysinline nounwind {

@@ -1,15 +1,15 @@
-//! The bodies in `x86_intrinsics.ll` against the processor's own instructions, on many random and awkward operands.
+//! The bodies of intrinsics in `src/*.ll` against what LLVM makes of the intrinsics on this processor, on many random and awkward operands.
 
 use std::fmt::Write as _;
 use std::process::Command;
 
-const BODIES: &str = include_str!("../src/x86_intrinsics.ll");
 const PREFIX: &str = "define linkonce_odr hidden ";
 /// Operands lie 16 bytes apart.
 const SLOT: usize = 16;
 
 /// Without a result to compare, or dependent on what the operating system allows.
-const NO_RESULT: &[&str] = &["sse2.pause", "sse2.clflush", "sse.sfence", "sse2.lfence", "sse2.mfence", "xgetbv"];
+const NO_RESULT: &[&str] =
+    &["x86.sse2.pause", "x86.sse2.clflush", "x86.sse.sfence", "x86.sse2.lfence", "x86.sse2.mfence", "x86.xgetbv"];
 
 struct Intrinsic {
     name: String,
@@ -17,11 +17,11 @@ struct Intrinsic {
     parameters: Vec<String>,
 }
 
-fn intrinsics() -> Vec<Intrinsic> {
-    let lines = BODIES.lines().filter_map(|line| line.strip_prefix(PREFIX));
+fn intrinsics(bodies: &str) -> Vec<Intrinsic> {
+    let lines = bodies.lines().filter_map(|line| line.strip_prefix(PREFIX));
     lines
         .map(|line| {
-            let (result, rest) = line.split_once(" @maize.x86.").unwrap();
+            let (result, rest) = line.split_once(" @maize.").unwrap();
             let (name, rest) = rest.split_once('(').unwrap();
             let list = rest.split_once(')').unwrap().0;
             let types = list.split(", ").filter(|item| !item.is_empty());
@@ -113,18 +113,28 @@ int main(void)
 
 #[test]
 fn portable_bodies_do_what_the_processor_does() {
+    compare(include_str!("../src/x86_intrinsics.ll"), 100);
+}
+
+#[test]
+fn conversions_saturate_as_llvms_do() {
+    compare(include_str!("../src/x86_64_conversions.ll"), 8);
+}
+
+/// Compares all of the bodies, of which there are at least so many.
+fn compare(bodies: &str, least: usize) {
     if std::env::consts::ARCH != "x86_64" {
         return;
     }
     let mut text = String::from("target triple = \"x86_64-unknown-linux-gnu\"\n");
     let (mut declarations, mut table) = (String::new(), String::from("const struct test tests[] = {\n"));
     let mut tested = 0;
-    for intrinsic in intrinsics().iter().filter(|intrinsic| !NO_RESULT.contains(&intrinsic.name.as_str())) {
+    for intrinsic in intrinsics(bodies).iter().filter(|intrinsic| !NO_RESULT.contains(&intrinsic.name.as_str())) {
         let name = &intrinsic.name;
         let immediates: Vec<Option<u8>> = if name.contains(".cmp.") { (0..8).map(Some).collect() } else { vec![None] };
         for immediate in immediates {
             for (kind, prefix) in [("native", "llvm"), ("portable", "maize")] {
-                let callee = format!("{prefix}.x86.{name}");
+                let callee = format!("{prefix}.{name}");
                 wrapper(&mut text, &format!("{kind}{tested}"), &callee, intrinsic, immediate);
                 let _ = writeln!(declarations, "void {kind}{tested}(void *, void *);");
             }
@@ -133,10 +143,13 @@ fn portable_bodies_do_what_the_processor_does() {
                 writeln!(table, "  {{ \"{name} {immediate:?}\", native{tested}, portable{tested}, {approximate} }},");
             tested += 1;
         }
-        let _ = writeln!(text, "declare {} @llvm.x86.{name}({})", intrinsic.result, intrinsic.parameters.join(", "));
+        let declaration = format!("declare {} @llvm.{name}({})\n", intrinsic.result, intrinsic.parameters.join(", "));
+        if !bodies.contains(&declaration) {
+            text.push_str(&declaration);
+        }
     }
-    assert!(tested > 100, "only {tested} of the bodies found");
-    text.push_str(BODIES);
+    assert!(tested >= least, "only {tested} of the bodies found");
+    text.push_str(bodies);
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     std::fs::write(path("wrappers.ll"), text).unwrap();
