@@ -6,7 +6,8 @@
 //!
 //! What is kept is kept as a number of at least 32 bits, since records have no narrower ones: a truth value would be widened before each
 //! call for the record, and kept as what it is besides. Vectors, which are in no register during a call and taken apart for its record, are kept as their
-//! words where the call is in a loop that the vector comes from outside of.
+//! words where the call is in a loop that does not use them. (Where it does, it may store them, which back ends then do word by word; a processor takes long to
+//! load as a whole what it has just stored in parts.)
 
 use crate::control_flow::{ControlFlow, Loop};
 use crate::error::PassError;
@@ -39,7 +40,7 @@ pub fn run(module: Module, function: Function, frame: Option<Value>, sites: &[Va
     for site in sites.iter().filter(|&&site| !points::is_point(site)) {
         if let Some(&position) = flow.position.get(&site.block()) {
             let live = liveness.at_end(position).into_iter().filter(|value| value != site);
-            vectors.extend(live.clone().filter(|&value| is_vector(value) && sinking.is_deeper(position, value)));
+            vectors.extend(live.clone().filter(|&value| is_vector(value) && sinking.is_passing_by(position, value)));
             kept.extend(live);
         }
     }
@@ -187,10 +188,11 @@ impl Sinking<'_> {
             })
     }
 
-    /// Whether the block at `position` is in more loops than what computes the value.
-    fn is_deeper(&self, position: usize, value: Value) -> bool {
-        let depth = if value.is_argument() { 0 } else { self.depth(self.flow.position[&value.block()]) };
-        self.depth(position) > depth
+    /// Whether the block at `position` is in more loops than what computes the value and all that uses it.
+    fn is_passing_by(&self, position: usize, value: Value) -> bool {
+        let depth_of = |block: Block| self.flow.position.get(&block).map_or(0, |&position| self.depth(position));
+        let depth = if value.is_argument() { 0 } else { depth_of(value.block()) };
+        self.depth(position) > depth && value.users().iter().all(|user| depth_of(user.block()) <= depth)
     }
 
     fn depth(&self, position: usize) -> usize {

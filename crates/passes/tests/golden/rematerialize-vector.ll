@@ -1,7 +1,8 @@
-; A vector from outside of a loop with calls is kept as its words; one that is computed in the loop is not taken apart earlier than for the record.
+; A vector that passes by a loop with calls is kept as its words; one that the loop uses is not.
 define void @scale(<2 x double> %by, ptr %to, i64 %count) {
 entry:
   %factor = fadd <2 x double> %by, %by
+  %passing = fmul <2 x double> %by, %by
   br label %loop
 
 loop:
@@ -14,7 +15,7 @@ loop:
   br i1 %more, label %loop, label %done
 
 done:
-  %result = fmul <2 x double> %added, %factor
+  %result = fmul <2 x double> %added, %passing
   store <2 x double> %result, ptr %to, align 16
   ret void
 }
