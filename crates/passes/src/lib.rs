@@ -15,6 +15,7 @@ mod fault;
 mod inline_assembly;
 pub mod ir;
 mod isa;
+mod kept_form;
 mod liveness;
 mod migrating;
 mod migration_points;

@@ -7,7 +7,7 @@ use crate::ir::{Function, Linkage, Module, Place, Value};
 use crate::migrating::Migrating;
 use crate::shadow_stack::ShadowFrame;
 use crate::{
-    addresses, byval, computed_goto, exceptions, inline_assembly, migration_points, rematerialize, results,
+    addresses, byval, computed_goto, exceptions, inline_assembly, kept_form, migration_points, rematerialize, results,
     resume_clones, setjmp, shadow_stack, sites, thread_locals, unique_names, variadics, x86_extensions, x86_intrinsics,
 };
 use inkwell::context::Context;
@@ -138,6 +138,7 @@ pub enum Pass {
     ShadowStack,
     Addresses,
     Rematerialize,
+    KeptForm,
     /// `sites` and `resume_clones`, function by function: a clone is copied from the function with its sites.
     Clones,
     SimplifyClones,
@@ -147,7 +148,7 @@ pub enum Pass {
 
 impl Pass {
     /// Every pass in order.
-    pub const ALL: [Pass; 18] = [
+    pub const ALL: [Pass; 19] = [
         Pass::X86Extensions,
         Pass::X86Intrinsics,
         Pass::InlineAssembly,
@@ -163,6 +164,7 @@ impl Pass {
         Pass::ShadowStack,
         Pass::Addresses,
         Pass::Rematerialize,
+        Pass::KeptForm,
         Pass::Clones,
         Pass::SimplifyClones,
         Pass::GlobalDce,
@@ -186,6 +188,7 @@ impl Pass {
             Pass::ShadowStack => "shadow_stack",
             Pass::Addresses => "addresses",
             Pass::Rematerialize => "rematerialize",
+            Pass::KeptForm => "kept_form",
             Pass::Clones => "resume_clones",
             Pass::SimplifyClones => "simplify_clones",
             Pass::GlobalDce => "globaldce",
@@ -236,7 +239,11 @@ impl Pipeline<'_> {
                 let Some(migrating) = &self.migrating else { return Ok(()) };
                 sites::split_blocks(migrating, function)?;
                 let sites = migrating.sites(function);
-                rematerialize::run(module, function, self.frames.get(&function).map(|frame| frame.base), &sites)
+                rematerialize::run(function, self.frames.get(&function).map(|frame| frame.base), &sites)
+            }),
+            Pass::KeptForm => self.migrating_functions().into_iter().try_for_each(|function| {
+                let Some(migrating) = &self.migrating else { return Ok(()) };
+                kept_form::run(module, function, &migrating.sites(function))
             }),
             Pass::Clones => {
                 self.migrating_functions().into_iter().try_for_each(|function| self.make_clone(function))?;

@@ -1,4 +1,4 @@
-//! Pass 17: the resume clone of each function that can be suspended.
+//! Pass 18: the resume clone of each function that can be suspended.
 //!
 //! `f.resume(record)` continues an activation of `f` from its record: it switches on the site, reloads the live
 //! values, runs the record of the inner activation in place of the original call, and goes on in a

@@ -1,4 +1,4 @@
-//! Pass 16: every call at which an activation can be suspended says where its live values are.
+//! Pass 17: every call at which an activation can be suspended says where its live values are.
 //!
 //! ```text
 //!   %r = call T @g(...)    =>    %r = call T @g(...) #site [ "deopt"(words of the values live after the call) ]
