@@ -121,10 +121,15 @@ pub fn kept_across(sites: &[Value], flow: &ControlFlow, liveness: &Liveness) -> 
     placed.map(|(site, position)| (position, kept(site, position))).collect()
 }
 
+/// Whether an instruction gives an address at a constant distance from another, be it as a number.
 fn is_constant_offset(instruction: Value) -> bool {
-    instruction.is(Opcode::LLVMGetElementPtr)
-        && instruction.operand(0).is_local()
-        && instruction.operands()[1..].iter().all(|index| index.as_constant_integer().is_some())
+    use Opcode::*;
+    if !instruction.is_instruction() || !matches!(instruction.opcode(), LLVMGetElementPtr | LLVMPtrToInt | LLVMAdd) {
+        return false;
+    }
+    let operands = instruction.operands();
+    let is_constant = operands[1..].iter().all(|operand| operand.as_constant_integer().is_some());
+    is_constant && operands[0].is_local() && (!instruction.is(LLVMAdd) || is_constant_offset(operands[0]))
 }
 
 /// Whether an instruction is one without effects, of one cycle or none on every ISA.
