@@ -36,5 +36,10 @@ int main(int argc, char **argv)
         most = entry->count > most ? entry->count : most;
     }
     printf("%u %u\n", distinct, most);
+    for (int i = 0; i < BUCKETS; i++)
+        for (struct entry *next, *entry = table[i]; entry; entry = next) {
+            next = entry->next;
+            free(entry);
+        }
     return 0;
 }

@@ -163,7 +163,7 @@ impl Source {
     fn package(self) -> Option<Package> {
         match self {
             Source::Bzip2 => Some(Package::Bzip2),
-            Source::Zstd => Some(Package::Zstd),
+            Source::Zstd | Source::PortableZstd => Some(Package::Zstd),
             Source::Sqlite => Some(Package::Sqlite),
             Source::Lua => Some(Package::Lua),
             Source::Redis => Some(Package::Redis),
@@ -183,6 +183,10 @@ fn build(source: Source, compiler: Compiler, options: &str, directory: &Path) ->
             build_bzip2_with(compiler, directory, &[&flags]).map(|directory| directory.join("bzip2"))
         }
         Source::Zstd => build_zstd(compiler, directory, &[&format!("CFLAGS={options}")]),
+        Source::PortableZstd => {
+            let portable = "-DDYNAMIC_BMI2=0 -DZSTD_DISABLE_ASM -DZSTD_NO_INTRINSICS";
+            build_zstd(compiler, directory, &[&format!("CFLAGS={options} {portable}")])
+        }
         Source::Sqlite => build_speedtest(compiler, &words, directory),
         Source::Lua => build_lua_with(compiler, directory, &[&format!("MYCFLAGS={options}")]),
         Source::Redis => build_redis(compiler, directory, &[&format!("CFLAGS={options}"), "redis-server"])

@@ -32,8 +32,10 @@ const SCRIPTS: [&str; 4] = ["fib", "nbody", "binary-trees", "strings"];
 pub enum Source {
     /// bzip2, by its own make.
     Bzip2,
-    /// zstd, by its own make.
+    /// zstd, by its own make: for one ISA with what it has for that alone, such as code for processors with BMI2, between which it chooses as it runs.
     Zstd,
+    /// zstd without that, for every compiler.
+    PortableZstd,
     /// SQLite and its `speedtest1`.
     Sqlite,
     /// Lua, by its own make.
@@ -90,11 +92,6 @@ impl Workload {
         }
     }
 
-    /// Whether it can move: a program with several threads does not yet.
-    pub fn moves(&self) -> bool {
-        self.source != Source::Redis
-    }
-
     /// What two runs must have in common of what they print: for `speedtest1` not the times, at the ends of lines; of Redis's log
     /// the digest of its data.
     pub fn result(&self, output: &[u8]) -> String {
@@ -134,10 +131,13 @@ pub fn workloads(directory: &Path, size: Size, wanted: &[String]) -> Result<Vec<
     pack("zstd", &["-19", "-qc"], &plain, &zst)?;
     add("bzip2 compress", Source::Bzip2, &["-9c"], Input::File(plain.clone()));
     add("bzip2 decompress", Source::Bzip2, &["-dc"], Input::File(bz2));
-    add("zstd compress", Source::Zstd, &[if full { "-12" } else { "-9" }, "-qc"], Input::File(plain));
     let zst = zst.to_str().context("the directory's name is not UTF-8")?;
     let archives = vec![zst; if full { 20 } else { 4 }];
-    add("zstd decompress", Source::Zstd, &[&["-dqc"], &archives[..]].concat(), Input::Nothing);
+    for (kind, source) in [("zstd", Source::Zstd), ("portable zstd", Source::PortableZstd)] {
+        let level = if full { "-12" } else { "-9" };
+        add(&format!("{kind} compress"), source, &[level, "-qc"], Input::File(plain.clone()));
+        add(&format!("{kind} decompress"), source, &[&["-dqc"], &archives[..]].concat(), Input::Nothing);
+    }
     let rows = if full { "15" } else { "2" };
     add("SQLite speedtest1", Source::Sqlite, &["--verify", "--size", rows, ":memory:"], Input::Nothing);
     for script in SCRIPTS {

@@ -2,7 +2,7 @@
 //! they were.
 
 use anyhow::{Context as _, Result, ensure};
-use maize_tests::{Cut, Journey, Point, Proxy, node_name, text, wait_until};
+use maize_tests::{Cut, Journey, Point, node_name, text, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::path::PathBuf;

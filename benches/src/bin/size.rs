@@ -56,7 +56,9 @@ fn main() -> Result<()> {
     for workload in workloads(&directory, Size::Small, &[])? {
         // These leave no object files beside their programs.
         let source = workload.source;
-        if matches!(source, Source::Sqlite | Source::Zstd | Source::Cxx("xml")) || !measured.insert(source) {
+        if matches!(source, Source::Sqlite | Source::Zstd | Source::PortableZstd | Source::Cxx("xml"))
+            || !measured.insert(source)
+        {
             continue;
         }
         let mut programs = Vec::new();
