@@ -3,8 +3,12 @@
 //! Compiling takes minutes, so all this is for when tests may (`./test --all`).
 
 use anyhow::{Context, Result, ensure};
-use maize_tests::{Checked, Compiler, ISAS, Input, Placement, Run, Running, build_redis, fresh_directory};
+use maize_tests::{
+    Checked, Compiler, ISAS, Input, Placement, Report, Run, Running, build_redis, fresh_directory, maize, run,
+};
 use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -147,18 +151,63 @@ fn a_hundred_clients_notice_no_move() -> Result<()> {
     Ok(())
 }
 
-#[test]
-#[ignore = "takes minutes; run by ./test --all"]
-fn units_of_its_own_tests_pass() -> Result<()> {
-    // They look for the process that they have started in the server's log, so they start it themselves.
-    let source = built()?.ours.parent().context("no parent")?;
+/// Runs units of the tests in a directory like that of Redis' sources, with ports from this one on.
+fn run_units(directory: &Path, port: &str) -> Result<()> {
     let mut command = Command::new("./runtest");
-    command.current_dir(source).args(["--clients", "1", "--tags", "-slow"]);
+    command.current_dir(directory).args(["--clients", "1", "--tags", "-slow", "--baseport", port]);
     for unit in UNITS {
         command.args(["--single", unit]);
     }
     let output = command.output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success() && text.contains("All tests passed"), "{}\n{text}", output.status);
+    Ok(())
+}
+
+#[test]
+#[ignore = "takes minutes; run by ./test --all"]
+fn units_of_its_own_tests_pass() -> Result<()> {
+    run_units(built()?.ours.parent().context("no parent")?, "21111")
+}
+
+/// The tests start the server themselves, and look for its process id in its log: that of this script.
+fn moving_server(server: &Path, reports: &Path) -> String {
+    format!(
+        "#!/bin/bash\n\
+         '{}' run --hop {} --every 50ms --seed 1 --report '{}'/$$ '{}' \"$@\" > >(sed -u \"s/PID: [0-9]*/PID: $$/\") &\n\
+         server=$!\n\
+         trap 'kill -TERM $server' TERM INT\n\
+         while kill -0 $server 2> /dev/null; do wait $server; status=$?; done\n\
+         exit $status\n",
+        maize().display(),
+        ISAS.join(","),
+        reports.display(),
+        server.display()
+    )
+}
+
+#[test]
+#[ignore = "takes minutes; run by ./test --all"]
+fn units_of_its_own_tests_pass_on_the_move() -> Result<()> {
+    let built = built()?;
+    let source = built.ours.parent().context("no parent")?;
+    let directory = fresh_directory(&built.directory.to_string_lossy(), "units")?;
+    let (programs, reports) = (directory.join("src"), directory.join("reports"));
+    fs::create_dir(&programs)?;
+    fs::create_dir(&reports)?;
+    run(Command::new("cp").arg("-r").arg(source.join("tests")).arg(source.join("runtest")).arg(&directory))?;
+    for program in ["redis-cli", "redis-benchmark"] {
+        symlink(built.ours.join(program), programs.join(program))?;
+    }
+    let server = programs.join("redis-server");
+    fs::write(&server, moving_server(&built.ours.join("redis-server"), &reports))?;
+    fs::set_permissions(&server, fs::Permissions::from_mode(0o755))?;
+    run_units(&directory, "25111")?;
+    let mut moves = 0;
+    for report in fs::read_dir(&reports)? {
+        let report: Report = serde_json::from_slice(&fs::read(report?.path())?)?;
+        moves += report.migrations.len();
+    }
+    ensure!(moves > 20, "only {moves} moves");
     Ok(())
 }
