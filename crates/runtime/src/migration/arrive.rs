@@ -7,7 +7,7 @@ use super::waiting_signals;
 use crate::continuation::unwind::SiteTable;
 use crate::memory::calls::KEPT_DESCRIPTORS;
 use crate::process::thread::arrive::{let_go, run_on};
-use crate::process::usage;
+use crate::process::{Thread, usage};
 use crate::signal::calls::block_all;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
@@ -125,6 +125,7 @@ fn run(transfer: i64, suspended: u64, [served, sets_clocks, ahead, ..]: [u64; 8]
     process::settle(served == SERVED);
     waiting_signals::take_over(transfer);
     close(transfer);
+    Thread::current().adopt_settings();
     RESUMED.store(time::monotonic(), Ordering::Relaxed);
     // SAFETY: the program's records have come with its memory.
     unsafe { run_on() }

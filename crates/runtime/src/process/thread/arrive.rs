@@ -67,6 +67,7 @@ unsafe extern "C" fn go_on() -> ! {
     while OPEN.load(Ordering::Acquire) == 0 {
         wait_while(&OPEN, 0);
     }
+    Thread::current().adopt_settings();
     // SAFETY: the stack has been made for this; the records have come along.
     unsafe { run_on() }
 }
@@ -77,7 +78,6 @@ unsafe extern "C" fn go_on() -> ! {
 /// They have come with the program's memory, and nothing on the thread's machine stack is needed.
 pub unsafe fn run_on() -> ! {
     let thread = Thread::current();
-    thread.adopt_settings();
     // SAFETY: by the contract above.
     unsafe { resume(thread.stack_top(), thread.outermost.load(Ordering::Relaxed)) }
 }

@@ -25,15 +25,12 @@ impl Settings {
     pub(super) const fn unknown() -> Settings {
         Settings { priority: 0, processors: [0; PROCESSORS], name: [0; NAME_SIZE] }
     }
-}
 
-impl Thread {
-    /// Notes, before a move, what the kernel keeps for the calling thread.
-    pub fn note(&self) {
-        self.note_time();
-        // SAFETY: only the thread itself uses its settings; buffers are as large as the calls are told, or as they are by definition.
+    /// What the kernel keeps for the calling thread.
+    fn of_host() -> Settings {
+        let mut settings = Settings::unknown();
+        // SAFETY: buffers are as large as the calls are told, or as they are by definition.
         unsafe {
-            let settings = &mut *self.settings.get();
             settings.priority = kernel::call(GETPRIORITY, [PRIO_PROCESS, 0]);
             let processors = settings.processors.as_mut_ptr() as u64;
             if kernel::call(SCHED_GETAFFINITY, [0, 8 * PROCESSORS as u64, processors]) < 0 {
@@ -41,17 +38,29 @@ impl Thread {
             }
             kernel::call(PRCTL, [PR_GET_NAME, settings.name.as_mut_ptr() as u64, 0, 0, 0]);
         }
+        settings
+    }
+}
+
+impl Thread {
+    /// Notes, before a move, what the kernel keeps for the calling thread.
+    pub fn note(&self) {
+        self.note_time();
+        // SAFETY: only the thread itself uses its settings.
+        unsafe { *self.settings.get() = Settings::of_host() };
     }
 
     /// Gives the calling thread what was kept for it. From then on signals come to it.
     pub fn adopt_settings(&self) {
-        // SAFETY: as above.
+        let host = Settings::of_host();
+        // SAFETY: as above; buffers are as large as the calls are told, or as they are by definition.
         unsafe {
             let settings = &*self.settings.get();
-            if settings.priority > 0 {
+            if settings.priority > 0 && settings.priority != host.priority {
                 kernel::call(SETPRIORITY, [PRIO_PROCESS, 0, (20 - settings.priority) as u64]);
             }
-            if settings.processors != [0; PROCESSORS] {
+            // Asking is quick, setting is not.
+            if settings.processors != [0; PROCESSORS] && settings.processors != host.processors {
                 let processors = settings.processors.as_ptr() as u64;
                 kernel::call(SCHED_SETAFFINITY, [0, 8 * PROCESSORS as u64, processors]);
             }
