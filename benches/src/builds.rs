@@ -184,13 +184,16 @@ fn build(source: Source, compiler: Compiler, options: &str, directory: &Path) ->
         }
         Source::Zstd => build_zstd(compiler, directory, &[&format!("CFLAGS={options}")]),
         Source::PortableZstd => {
-            let portable = "-DDYNAMIC_BMI2=0 -DZSTD_DISABLE_ASM -DZSTD_NO_INTRINSICS";
+            let portable = "-DDYNAMIC_BMI2=0 -DZSTD_NO_INTRINSICS";
             build_zstd(compiler, directory, &[&format!("CFLAGS={options} {portable}")])
         }
         Source::Sqlite => build_speedtest(compiler, &words, directory),
         Source::Lua => build_lua_with(compiler, directory, &[&format!("MYCFLAGS={options}")]),
-        Source::Redis => build_redis(compiler, directory, &[&format!("CFLAGS={options}"), "redis-server"])
-            .map(|directory| directory.join("redis-server")),
+        Source::Redis => {
+            let programs = ["redis-server", "redis-benchmark"];
+            build_redis(compiler, directory, &[&[&*format!("CFLAGS={options}")], &programs[..]].concat())
+                .map(|directory| directory.join(programs[0]))
+        }
         Source::Kernel(_) | Source::Npb(_) => {
             let file = source.file().context("no file")?;
             compiler.build(&[file], &[&["-std=gnu11"], &words[..]].concat(), &output).map(|()| output)

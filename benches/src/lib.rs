@@ -7,12 +7,14 @@ mod counts;
 mod measure;
 mod redis;
 mod suite;
+mod timeline;
 
 pub use baseline::clang_with_musl;
 pub use builds::{Builds, builds_directory};
 pub use counts::{Count, Counter};
 pub use measure::{Ratio, cpu_time, geometric_mean, median, paired, percentile};
 pub use suite::{Size, Source, Workload, workloads};
+pub use timeline::{Move, plot};
 
 use anyhow::{Context, Result, ensure};
 use maize_abi::Isa;

@@ -62,14 +62,22 @@ pub fn paired(
             pairs.push(pair);
         }
     }
-    let mut ratios: Vec<f64> = pairs.iter().map(|(base, other)| other / base).collect();
-    ratios.sort_by(f64::total_cmp);
-    Ok(Ratio {
-        base: median(pairs.iter().map(|pair| pair.0)),
-        other: median(pairs.iter().map(|pair| pair.1)),
-        median: median(ratios.iter().copied()),
-        quartiles: (ratios[ratios.len() / 4], ratios[ratios.len() * 3 / 4]),
-    })
+    Ok(Ratio::of(&pairs))
+}
+
+impl Ratio {
+    /// Of rounds of two alternatives.
+    #[must_use]
+    pub fn of(pairs: &[(f64, f64)]) -> Ratio {
+        let mut ratios: Vec<f64> = pairs.iter().map(|(base, other)| other / base).collect();
+        ratios.sort_by(f64::total_cmp);
+        Ratio {
+            base: median(pairs.iter().map(|pair| pair.0)),
+            other: median(pairs.iter().map(|pair| pair.1)),
+            median: median(ratios.iter().copied()),
+            quartiles: (ratios[ratios.len() / 4], ratios[ratios.len() * 3 / 4]),
+        }
+    }
 }
 
 /// The middle value; of an even number, the mean of the middle two.

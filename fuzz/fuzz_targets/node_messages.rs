@@ -4,7 +4,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use maize_daemon::message::{FromProgram, LIMIT, Reply, Request, ToProgram, decode, receive, send};
+use maize_daemon::message::{
+    FromDestination, FromProgram, LIMIT, Reply, Request, ToDestination, ToProgram, decode, receive, send,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 fn check<T: Serialize + DeserializeOwned + std::fmt::Debug>(data: &[u8]) {
@@ -25,6 +27,8 @@ fuzz_target!(|data: &[u8]| {
     check::<Reply>(data);
     check::<ToProgram>(data);
     check::<FromProgram>(data);
+    check::<ToDestination>(data);
+    check::<FromDestination>(data);
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = text.parse::<maize_daemon::Token>();
         let _ = text.parse::<maize_daemon::PublicKey>();

@@ -1,9 +1,11 @@
 //! Nodes for tests: each has a directory and a network namespace, and a daemon that can be started, stopped, killed and cut off.
 
+use crate::machine::{Kernel, Machine};
 use crate::network::Network;
 use crate::toolchain::maize;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,10 @@ pub struct Cluster {
     pub network: Network,
     directory: TempDir,
     daemons: Vec<Option<Child>>,
+    /// Directories of the machine that nodes do not have.
+    hidden: BTreeMap<usize, PathBuf>,
+    /// The last node, if that is one.
+    machine: Option<Machine>,
 }
 
 /// What a node is called.
@@ -53,8 +59,14 @@ impl Cluster {
     /// # Errors
     /// If they cannot be made all the same.
     pub fn strangers(count: usize) -> Result<Option<Cluster>> {
-        let Some(network) = Network::new(count)? else { return Ok(None) };
-        let mut cluster = Cluster { network, directory: tempfile::tempdir()?, daemons: Vec::new() };
+        Cluster::strangers_among(count, 0)
+    }
+
+    /// The same, in a network that has so many places more, which are no nodes.
+    fn strangers_among(count: usize, others: usize) -> Result<Option<Cluster>> {
+        let Some(network) = Network::new(count + others)? else { return Ok(None) };
+        let (directory, daemons, hidden) = (tempfile::tempdir()?, Vec::new(), BTreeMap::new());
+        let mut cluster = Cluster { network, directory, daemons, hidden, machine: None };
         for node in 0..count {
             cluster.succeed(node, &["node", "init", "--name", &node_name(node)])?;
         }
@@ -89,6 +101,33 @@ impl Cluster {
             }
         }
         Ok(Some(cluster))
+    }
+
+    /// Two nodes that see each other, of which the second is a virtual machine of AArch64 with that kernel. The first is started with such options. Clients can be
+    /// in the network's third place.
+    ///
+    /// # Errors
+    /// If they do not.
+    pub fn with_machine(kernel: &Kernel, options: &[&str]) -> Result<Option<Cluster>> {
+        let Some(mut cluster) = Cluster::strangers_among(2, 1)? else { return Ok(None) };
+        cluster.start_with(0, options)?;
+        let token = cluster.succeed(0, &["node", "token"])?;
+        cluster.succeed(1, &["node", "join", token.trim(), &cluster.network.address(0)])?;
+        // Programs run there where they were started.
+        let directories = [&*std::env::current_dir()?];
+        let (node, scratch) = (cluster.directory(1), cluster.scratch());
+        cluster.machine = Some(Machine::boot(kernel, &cluster.network, 1, &node, &directories, scratch)?);
+        cluster.wait_for_state(0, 1, "ready").with_context(|| cluster.said_by_machine())?;
+        Ok(Some(cluster))
+    }
+
+    fn is_machine(&self, node: usize) -> bool {
+        self.machine.is_some() && node + 1 == self.daemons.len()
+    }
+
+    /// What the kernel and the daemon of the virtual machine have said.
+    pub fn said_by_machine(&self) -> String {
+        self.machine.as_ref().map(Machine::said).unwrap_or_default()
     }
 
     /// A node's directory.
@@ -156,7 +195,16 @@ impl Cluster {
         let socket = UnixDatagram::bind(&path)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         let log = std::fs::File::options().create(true).append(true).open(self.log(node))?;
-        let mut command = self.command(node, &[&["node", "start"], options].concat());
+        let line = [&["node", "start"], options].concat();
+        let mut command = match self.hidden.get(&node) {
+            None => self.command(node, &line),
+            Some(directory) => {
+                let mut command = self.network.command(node, "unshare");
+                command.args(["--mount", "sh", "-c", "mount -t tmpfs maize \"$0\" && exec \"$@\""]).arg(directory);
+                command.arg(maize()).args(line).env("MAIZE_NODE_DIR", self.directory(node)).stdin(Stdio::null());
+                command
+            }
+        };
         let child = command.env("NOTIFY_SOCKET", &path).stdout(Stdio::null()).stderr(log).spawn()?;
         self.daemons[node] = Some(child);
         let mut word = [0; 32];
@@ -164,6 +212,11 @@ impl Cluster {
             Ok(length) if &word[..length] == b"READY=1" => Ok(()),
             result => bail!("maized of {}: {result:?}\n{}", node_name(node), self.logged(node)),
         }
+    }
+
+    /// From its next start on a node has an empty directory instead of one of the machine's.
+    pub fn hide(&mut self, node: usize, directory: &Path) {
+        self.hidden.insert(node, directory.to_owned());
     }
 
     fn log(&self, node: usize) -> PathBuf {
@@ -216,14 +269,20 @@ impl Cluster {
     /// # Errors
     /// If its daemon does not answer.
     pub fn programs(&self, node: usize) -> Result<Vec<serde_json::Value>> {
-        let list: serde_json::Value = serde_json::from_str(&self.succeed(node, &["node", "programs", "--json"])?)?;
+        let name = node_name(node);
+        // No command reaches the daemon in a machine from there.
+        let (at, of) = if self.is_machine(node) { (0, &[&*name][..]) } else { (node, &[][..]) };
+        let listed = self.succeed(at, &[&["node", "programs", "--json"], of].concat())?;
+        let list: serde_json::Value = serde_json::from_str(&listed)?;
         list["programs"].as_array().cloned().context("no list of programs")
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        for node in 0..self.daemons.len() {
+        // What runs in a machine ends with that.
+        let machines = usize::from(self.machine.is_some());
+        for node in 0..self.daemons.len() - machines {
             // Programs outlive daemons, but not tests.
             for program in self.programs(node).unwrap_or_default() {
                 let running = program["state"] == "running";

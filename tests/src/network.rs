@@ -65,6 +65,25 @@ impl Network {
         format!("10.77.0.{}", node + 1)
     }
 
+    /// Takes a node's place away from its namespace, for a virtual machine: the tap device in the hub's namespace that this is to have.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn give_to_machine(&self, node: usize) -> Result<String> {
+        let (hub, port) = (&self.name, format!("port{node}"));
+        ip(&format!("-n {hub} link delete {port}"))?;
+        ip(&format!("-n {hub} tuntap add {port} mode tap"))?;
+        ip(&format!("-n {hub} link set {port} master hub up"))?;
+        Ok(port)
+    }
+
+    /// A command that runs where the nodes' ports are.
+    pub fn at_hub(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.name)).arg("--").arg(program);
+        command
+    }
+
     /// A command that runs on a node.
     pub fn command(&self, node: usize, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");

@@ -18,6 +18,9 @@ const OFFER: usize = 6000;
 /// More than anything but a program.
 const PROGRAM: usize = 400_000;
 
+/// Bytes of `Marked` on its way, which says no more than how far the other side is.
+const MARKED: usize = 24;
+
 /// A message of a move between nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Point {
@@ -31,6 +34,8 @@ pub enum Point {
     Commit,
     /// `Taken`.
     Taken,
+    /// When so many bytes of memory have gone after a program that has come.
+    Memory(usize),
 }
 
 /// What happens to the message and its connection.
@@ -52,9 +57,19 @@ struct Trap {
     has_sprung: bool,
 }
 
+/// A connection that is handed on.
+struct Handed {
+    progress: Arc<Mutex<Progress>>,
+    client: TcpStream,
+    server: TcpStream,
+}
+
+type Connections = Arc<Mutex<Vec<Handed>>>;
+
 /// Hands on what is said to a node.
 pub struct Proxy {
     trap: Arc<(Mutex<Trap>, Condvar)>,
+    connections: Connections,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -75,6 +90,8 @@ impl Proxy {
     pub fn new(cluster: &Cluster, node: usize) -> Result<Proxy> {
         let trap = Arc::new((Mutex::<Trap>::default(), Condvar::new()));
         let shared = Arc::clone(&trap);
+        let connections = Connections::default();
+        let all = Arc::clone(&connections);
         let address = cluster.network.address(node);
         cluster.network.within(node, move || {
             let listener = TcpListener::bind((address, PORT)).context("listening before a node")?;
@@ -83,17 +100,26 @@ impl Proxy {
                 for client in listener.incoming().flatten() {
                     // A daemon that does not run refuses.
                     let Ok(server) = TcpStream::connect(("127.0.0.1", BEHIND)) else { continue };
-                    let _ = relay(client, server, &shared);
+                    let _ = relay(client, server, &shared, &all);
                 }
             });
             Ok(())
         })?;
-        Ok(Proxy { trap })
+        Ok(Proxy { trap, connections })
     }
 
     /// Does something when this message passes next, before it does.
     pub fn arm(&self, point: Point, cut: Cut, deed: impl FnOnce() + Send + 'static) {
         *lock(&self.trap.0) = Trap { armed: Some((point, cut, Box::new(deed))), has_sprung: false };
+    }
+
+    /// Closes all connections by which a program, or its memory, has come or gone; how many those were.
+    pub fn cut(&self) -> usize {
+        let mut connections = lock(&self.connections);
+        let of_programs: Vec<Handed> =
+            connections.extract_if(.., |connection| lock(&connection.progress).passed >= PROGRAM).collect();
+        let close = |socket: &TcpStream| socket.shutdown(Shutdown::Both).is_ok();
+        of_programs.iter().filter(|connection| close(&connection.client) && close(&connection.server)).count()
     }
 
     /// Waits until it has been done; whether that was so.
@@ -110,13 +136,21 @@ struct Progress {
     said: usize,
     /// The message that comes next, after a program.
     next: Option<Point>,
+    /// Bytes that the client has said after `Taken`.
+    followed: usize,
+    /// Bytes that either has said.
+    passed: usize,
     silent: bool,
 }
 
 impl Progress {
     /// The message that these bytes are of, if it is one of a move.
-    fn point(&mut self, from_client: bool, length: usize) -> Option<Point> {
+    fn point(&mut self, from_client: bool, length: usize, wanted: Option<Point>) -> Option<Point> {
         if from_client {
+            if self.next == Some(Point::Offer) {
+                self.followed += length;
+                return wanted.filter(|wanted| matches!(wanted, Point::Memory(bytes) if *bytes <= self.followed));
+            }
             let before = self.said;
             self.said += length;
             let crosses = |limit| before < limit && limit <= before + length;
@@ -129,6 +163,9 @@ impl Progress {
                 _ if crosses(OFFER) => Some(Point::Offer),
                 _ => None,
             };
+        }
+        if length == MARKED {
+            return None;
         }
         let said = std::mem::take(&mut self.said);
         match self.next {
@@ -145,10 +182,17 @@ impl Progress {
     }
 }
 
-fn relay(client: TcpStream, server: TcpStream, trap: &Arc<(Mutex<Trap>, Condvar)>) -> Result<()> {
+fn relay(
+    client: TcpStream,
+    server: TcpStream,
+    trap: &Arc<(Mutex<Trap>, Condvar)>,
+    connections: &Connections,
+) -> Result<()> {
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    let progress = Arc::new(Mutex::new(Progress { said: 0, next: None, silent: false }));
+    let progress = Arc::new(Mutex::new(Progress { said: 0, next: None, followed: 0, passed: 0, silent: false }));
+    let handed = Handed { progress: Arc::clone(&progress), client: client.try_clone()?, server: server.try_clone()? };
+    lock(connections).push(handed);
     let pairs = [(client.try_clone()?, server.try_clone()?, true), (server, client, false)];
     for (from, to, from_client) in pairs {
         let (progress, trap) = (Arc::clone(&progress), Arc::clone(trap));
@@ -181,9 +225,11 @@ fn pump(
             thread::sleep(Duration::from_secs(120));
             return Ok(());
         }
-        let point = progress.point(from_client, length);
+        progress.passed += length;
         let armed = {
             let mut trap = lock(&trap.0);
+            let wanted = trap.armed.as_ref().map(|(wanted, ..)| *wanted);
+            let point = progress.point(from_client, length, wanted);
             let is_it = trap.armed.as_ref().is_some_and(|(wanted, ..)| Some(*wanted) == point);
             if is_it { trap.armed.take() } else { None }
         };
@@ -215,7 +261,7 @@ pub fn is_so_within(time: Duration, mut is_so: impl FnMut() -> Result<bool>) -> 
         if begun.elapsed() > time {
             return Ok(false);
         }
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(200));
     }
     Ok(true)
 }

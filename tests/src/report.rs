@@ -75,10 +75,23 @@ pub struct Migration {
     pub resume_us: f64,
     /// Time during which the program ran on neither host, microseconds.
     pub pause_us: f64,
-    /// Bytes of memory copied.
+    /// Bytes of memory copied while it did not run.
     pub bytes_moved: u64,
+    /// What was brought afterwards.
+    pub fetched: Option<Fetched>,
     /// Where, if events were counted.
     pub place: Option<Place>,
+}
+
+/// Memory that was brought while the program ran.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Fetched {
+    /// Bytes, without pages of zeros.
+    pub bytes: u64,
+    /// How often the program had to wait for a page.
+    pub faults: u64,
+    /// Time until nothing was left behind, microseconds.
+    pub took_us: f64,
 }
 
 /// A suspended activation.

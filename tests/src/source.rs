@@ -38,7 +38,7 @@ impl Source {
     }
 
     fn fetch(&self) -> Result<PathBuf> {
-        let directory = cache_directory()?;
+        let directory = cache_directory("sources")?;
         let archive = directory.join(self.archive);
         if !archive.exists() {
             fs::create_dir_all(&directory)?;
@@ -77,11 +77,11 @@ impl Source {
     }
 }
 
-/// Where downloads are kept.
-fn cache_directory() -> Result<PathBuf> {
+/// Where downloads of a kind are kept.
+pub(crate) fn cache_directory(kind: &str) -> Result<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
-    Ok(cache.context("set HOME or XDG_CACHE_HOME")?.join("maize/sources"))
+    Ok(cache.context("set HOME or XDG_CACHE_HOME")?.join("maize").join(kind))
 }
 
 fn checksum(path: &Path) -> Result<String> {

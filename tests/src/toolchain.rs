@@ -196,8 +196,7 @@ pub fn maize() -> &'static Path {
         if let Err(error) = run(&mut command) {
             panic!("{error:#}");
         }
-        let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
-        target.join("release/maize")
+        target_directory().join("release/maize")
     })
 }
 
@@ -225,7 +224,12 @@ pub fn benchmark_source(name: &str) -> PathBuf {
     workspace().join("benches/programs").join(name)
 }
 
-fn workspace() -> &'static Path {
+/// Where cargo builds.
+pub(crate) fn target_directory() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+}
+
+pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 

@@ -2,7 +2,7 @@
 //! they were.
 
 use anyhow::{Context as _, Result, ensure};
-use maize_tests::{Cut, Journey, Point, node_name, text, wait_until};
+use maize_tests::{Cut, Journey, Point, clock_tolerance, node_name, text, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::path::PathBuf;
@@ -66,6 +66,29 @@ fn a_program_moves_back_and_forth_between_nodes_of_different_isas() -> Result<()
 }
 
 #[test]
+fn what_a_program_waits_with_moves() -> Result<()> {
+    moves_as_it_is("waiting", &[&clock_tolerance()?])
+}
+
+#[test]
+fn sockets_move_with_what_waits_in_them() -> Result<()> {
+    moves_as_it_is("sockets", &[])
+}
+
+fn moves_as_it_is(program: &str, more: &[&str]) -> Result<()> {
+    let test = format!("between-{program}");
+    let Some(journey) = Journey::new(env!("CARGO_TARGET_TMPDIR"), &test, program, 2)? else { return Ok(()) };
+    let expected = journey.natively(&[&["700", "100"], more].concat())?;
+    let mut name = journey.start(0, &[&["700", "10000"], more].concat())?;
+    for step in 0..4 {
+        journey.wait_for_progress(&name)?;
+        name = journey.cluster.succeed(0, &["migrate", &name, "--to", &node_name((step + 1) % 2)])?.trim().to_owned();
+    }
+    journey.wait_for_end(&name)?.ensure_is(&expected)?;
+    Ok(())
+}
+
+#[test]
 fn a_program_that_has_moved_hears_signals_by_its_old_name() -> Result<()> {
     let Some(journey) = journey("between-signals")? else { return Ok(()) };
     let first = journey.start(0, &["100000", "400000"])?;
@@ -82,11 +105,10 @@ fn no_signal_that_comes_during_a_move_is_lost() -> Result<()> {
     const MOVES: usize = 8;
     let Some(journey) = Journey::new(env!("CARGO_TARGET_TMPDIR"), "between-held", "diary", 2)? else { return Ok(()) };
     let file = journey.directory.join("file").display().to_string();
-    let first = journey.start(0, &[&file, "1000"])?;
+    let first = journey.start(0, &[&file, "100000", "signals", &MOVES.to_string()])?;
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     for step in 0..MOVES {
         let name = journey.where_it_is(&first)?;
-        // What has been sent before has been delivered then: signals of one kind are not counted while they wait.
         journey.wait_for_progress(&name)?;
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let delay = Duration::from_micros((random >> 33) % 400_000);
@@ -95,6 +117,9 @@ fn no_signal_that_comes_during_a_move_is_lost() -> Result<()> {
         journey.cluster.succeed(0, &["node", "kill", "--signal", "10", &first])?;
         let output = moving.wait_with_output()?;
         ensure!(output.status.success(), "{}", text(&output.stderr));
+        // Signals of one kind are not counted while they wait: the next one is sent when this one has been delivered.
+        let heard = format!("signal {}\n", step + 1);
+        wait_until(&heard, || Ok(journey.log(&journey.where_it_is(&first)?)?.0.contains(&heard)))?;
     }
     let said = journey.wait_for_end(&journey.where_it_is(&first)?)?;
     ensure!(said.output.ends_with(&format!("signals {MOVES}\n")), "{}", said.output.lines().last().unwrap_or(""));
@@ -105,16 +130,6 @@ fn no_signal_that_comes_during_a_move_is_lost() -> Result<()> {
 fn what_cannot_go_is_named_and_the_program_runs_on() -> Result<()> {
     let Some(journey) = journey("between-refused")? else { return Ok(()) };
     let cluster = &journey.cluster;
-    // Attached programs have their streams here.
-    let program = journey.program.to_str().context("not text")?;
-    let mut attached =
-        cluster.command(0, &["run", "--node", "a", program, "100000", "400000"]).stdout(Stdio::null()).spawn()?;
-    wait_until("it runs", || Ok(!cluster.programs(0)?.is_empty()))?;
-    let number = cluster.programs(0)?[0]["program"].to_string();
-    cluster.fail(0, &["migrate", &number, "--to", "b"], "--detach")?;
-    ensure!(attached.try_wait()?.is_none(), "it has ended");
-    attached.kill()?;
-    attached.wait()?;
     // A node that takes none takes none that comes, either.
     let name = journey.start(0, &["100000", "400000"])?;
     cluster.succeed(0, &["node", "drain", "b"])?;
@@ -126,22 +141,66 @@ fn what_cannot_go_is_named_and_the_program_runs_on() -> Result<()> {
     Ok(())
 }
 
+/// Nearly whenever it is looked at it holds a record lock, which stays where it is: for a short time, and for longer than one waits for it before one asks again.
+#[test]
+fn a_program_moves_at_one_of_the_moments_in_which_it_holds_no_lock() -> Result<()> {
+    let Some(journey) = Journey::new(env!("CARGO_TARGET_TMPDIR"), "between-locks", "diary", 2)? else { return Ok(()) };
+    let [expected, file] = ["expected", "file"].map(|name| journey.directory.join(name).display().to_string());
+    for (steps, milliseconds) in [("300", "20"), ("30", "400")] {
+        let natively = journey.natively(&[&expected, steps, "locks", milliseconds])?;
+        let mut name = journey.start(0, &[&file, steps, "locks", milliseconds])?;
+        for step in 0..5 {
+            journey.wait_for_progress(&name)?;
+            let to = node_name((step + 1) % 2);
+            name = journey.cluster.succeed(step % 2, &["migrate", &name, "--to", &to])?.trim().to_owned();
+        }
+        let said = journey.wait_for_end(&name)?;
+        said.ensure_is(&natively).with_context(|| format!("{milliseconds} ms a step"))?;
+        ensure!(fs::read(&file)? == fs::read(&expected)?, "another file");
+        [&file, &expected].into_iter().try_for_each(fs::remove_file)?;
+    }
+    Ok(())
+}
+
 #[test]
 fn a_file_that_is_missing_there_is_named_before_the_program_stops() -> Result<()> {
+    let Some(mut journey) = Journey::new(env!("CARGO_TARGET_TMPDIR"), "between-missing", "diary", 2)? else {
+        return Ok(());
+    };
+    let here = journey.directory.join("here");
+    fs::create_dir(&here)?;
+    journey.cluster.succeed(1, &["node", "stop"])?;
+    journey.cluster.hide(1, &here);
+    journey.start_daemon(1, &[])?;
+    journey.cluster.wait_for_state(0, 1, "ready")?;
+    let [own, read] = [journey.directory.join("own"), here.join("read")].map(|path| path.display().to_string());
+    fs::write(&read, "text")?;
+    let name = journey.start(0, &[&own, "3000", "file", &read])?;
+    journey.wait_for_progress(&name)?;
+    journey.cluster.fail(0, &["migrate", &name, "--to", "b"], "put it there")?;
+    journey.wait_for_progress(&name)?;
+    journey.cluster.succeed(0, &["node", "kill", &name])?;
+    Ok(())
+}
+
+/// The program is looked at while it runs: what it had open then need not be what it has open when the other node looks for that.
+#[test]
+fn a_file_that_has_lost_its_name_meanwhile_is_not_missed() -> Result<()> {
     let root = env!("CARGO_TARGET_TMPDIR");
-    let Some((journey, proxy)) = Journey::with_proxy(root, "between-missing", "diary")? else { return Ok(()) };
+    let Some((journey, proxy)) = Journey::with_proxy(root, "between-lost", "diary", 2)? else { return Ok(()) };
     let [own, read] = ["own", "read"].map(|name| journey.directory.join(name).display().to_string());
     fs::write(&read, "text")?;
     let name = journey.start(0, &[&own, "3000", "file", &read])?;
     journey.wait_for_progress(&name)?;
     // Both nodes have the same files here: it is there when the one looks, and missing when the other does.
-    let missing = read.clone();
+    let lost = read.clone();
     proxy.arm(Point::Offer, Cut::None, move || {
-        let _ = fs::remove_file(missing);
+        let _ = fs::remove_file(lost);
     });
-    journey.cluster.fail(0, &["migrate", &name, "--to", "b"], "put it there")?;
+    let name = journey.cluster.succeed(0, &["migrate", &name, "--to", "b"])?.trim().to_owned();
+    ensure!(!PathBuf::from(&read).exists(), "it was not removed");
     journey.wait_for_progress(&name)?;
-    journey.cluster.succeed(0, &["node", "kill", &name])?;
+    journey.cluster.succeed(1, &["node", "kill", &name])?;
     Ok(())
 }
 
@@ -165,41 +224,54 @@ fn arriving(journey: &Journey) -> Vec<i32> {
 
 #[test]
 fn a_destination_that_is_killed_leaves_the_program_at_its_source() -> Result<()> {
+    const MOST_TRIES: u32 = 10;
     let Some(journey) = journey("between-killed")? else { return Ok(()) };
     let expected = journey.natively(&["500", "400000"])?;
-    let name = journey.start(0, &["500", "400000"])?;
-    journey.wait_for_progress(&name)?;
+    // On a slow machine a program may have come, or have ended, before anything is killed.
+    for _ in 0..MOST_TRIES {
+        let name = journey.start(0, &["500", "400000"])?;
+        journey.wait_for_progress(&name)?;
+        let failed = kill_destinations(&journey, &name)?;
+        if !journey.state(&name)?["moved"].is_object() {
+            journey.wait_for_end(&name)?.ensure_is(&expected)?;
+        }
+        if failed > 0 {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("no move failed")
+}
+
+/// Kills the other node's shim at different points of a program's way there, until that is too late; how often it was not.
+fn kill_destinations(journey: &Journey, name: &str) -> Result<u32> {
     let mut failed = 0;
+    // Such as have come, and ended.
+    let before = arriving(journey);
+    let coming = || arriving(journey).into_iter().filter(|shim| !before.contains(shim)).collect::<Vec<_>>();
     for round in 0..6_u64 {
-        let moving = journey.begin_move(&name, 1)?;
+        let moving = journey.begin_move(name, 1)?;
         let begun = Instant::now();
-        while arriving(&journey).is_empty() && begun.elapsed() < Duration::from_secs(30) {
+        while coming().is_empty() && begun.elapsed() < Duration::from_secs(30) {
             std::thread::sleep(Duration::from_micros(200));
         }
-        // At different points of its way.
         std::thread::sleep(Duration::from_millis(round * 7));
-        for shim in arriving(&journey) {
+        for shim in coming() {
             if let Some(shim) = Pid::from_raw(shim) {
                 let _ = kill_process(shim, Signal::KILL);
             }
         }
         let output = moving.wait_with_output()?;
-        if output.status.success() || journey.state(&name)?["moved"].is_object() {
-            // It was too late: the program was there, and died with its node's shim, as on one machine.
+        if output.status.success() || journey.state(name)?["moved"].is_object() {
+            // The program was there, and died with its node's shim, as on one machine.
             break;
         }
         failed += 1;
-        if journey.state(&name)? != "running" {
-            // On a slow machine it has ended meanwhile.
+        if journey.state(name)? != "running" {
             break;
         }
-        wait_until("what is left of it there is removed", || Ok(arriving(&journey).is_empty()))?;
+        wait_until("what is left of it there is removed", || Ok(coming().is_empty()))?;
     }
-    ensure!(failed > 0, "no move failed");
-    if !journey.state(&name)?["moved"].is_object() {
-        ensure!(journey.wait_for_end(&name)? == expected, "another output");
-    }
-    Ok(())
+    Ok(failed)
 }
 
 #[test]
@@ -230,6 +302,6 @@ fn a_cut_network_leaves_the_program_at_its_source() -> Result<()> {
             name
         }
     };
-    ensure!(journey.wait_for_end(&now)? == expected, "another output");
+    journey.wait_for_end(&now)?.ensure_is(&expected)?;
     Ok(())
 }

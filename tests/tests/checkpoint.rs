@@ -3,8 +3,8 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use maize_tests::{
-    Compiler, ISAS, Package, Run, build_both, build_bzip2, build_lua, compressible, fresh_directory, maize,
-    program_source,
+    Compiler, Disk, ISAS, Package, Random, Run, build_both, build_bzip2, build_lua, clock_tolerance, compressible,
+    fresh_directory, maize, program_source,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
@@ -59,18 +59,6 @@ impl Session {
     }
 }
 
-/// Seeded, and the same everywhere (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ mixed >> 31) % bound
-    }
-}
-
 /// A program to be saved again and again.
 struct Saved<'a> {
     program: &'a Path,
@@ -118,9 +106,9 @@ impl Saved<'_> {
                 if outcome.status.success() {
                     break;
                 }
-                // It may just have begun, or ended, or have stopped a child for a while. Anything else is told.
+                // It may just have begun, or ended, or have stopped a child or be connected to itself for a while. Anything else is told.
                 let said = String::from_utf8_lossy(&outcome.stderr);
-                let passing = ["no running program", "has ended", "is stopped by a signal"];
+                let passing = ["no running program", "has ended", "is stopped by a signal", "whose other end is"];
                 ensure!(passing.iter().any(|reason| said.contains(reason)), "seed {}: {said}", self.seed);
             }
             let (status, part) = session.end()?;
@@ -169,6 +157,36 @@ fn open_files_pipes_signals_children_and_clocks_are_restored() -> Result<()> {
         saved.does_as(&natively.stdout, status, 2)?;
     }
     Ok(())
+}
+
+/// A program that checks itself does, saved and restored at random times, what it does natively.
+fn is_restored(name: &'static str, pauses: &[&str]) -> Result<()> {
+    let (native, program) = build_both(name, env!("CARGO_TARGET_TMPDIR"))?;
+    let directory = directory(name)?;
+    let natively = Run::new(native).directory(&directory).arguments([&["300", "100"], &pauses[1..]].concat()).run()?;
+    ensure!(!String::from_utf8_lossy(&natively.stdout).contains("NO"), "not even natively");
+    for seed in 1..=4 {
+        let (directory, program) = (directory.as_path(), program.as_path());
+        let arguments = [&["300"], pauses].concat();
+        let saved = Saved { program, arguments: &arguments, directory, input: None, seed, interval: 300 };
+        saved.does_as(&natively.stdout, natively.status.code().context("ended by a signal")?, 3)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn terminals_that_a_program_has_made_are_restored_with_what_is_in_them() -> Result<()> {
+    is_restored("ptys", &["6000"])
+}
+
+#[test]
+fn epolls_timers_and_signal_descriptors_are_restored() -> Result<()> {
+    is_restored("waiting", &["8000", &clock_tolerance()?])
+}
+
+#[test]
+fn sockets_are_restored_with_what_waits_in_them() -> Result<()> {
+    is_restored("sockets", &["6000"])
 }
 
 #[test]
@@ -415,9 +433,11 @@ fn a_connection_is_named_and_the_program_runs_on() -> Result<()> {
     let source = directory.join("connected.c");
     fs::write(
         &source,
-        "#include <stdio.h>\n#include <sys/socket.h>\n#include <unistd.h>\nint main(void) { int ends[2]; \
-         socketpair(AF_UNIX, SOCK_STREAM, 0, ends); puts(\"ready\"); fflush(stdout); for (int i = 0; i < 40; i++) usleep(50000); \
-         return write(ends[0], \"x\", 1) != 1; }\n",
+        "#include <stdio.h>\n#include <sys/socket.h>\n#include <unistd.h>\nint main(void) { \
+         struct sockaddr_storage name; socklen_t size = sizeof name; int listener = socket(AF_INET, SOCK_STREAM, 0), \
+         connected = socket(AF_INET, SOCK_STREAM, 0); listen(listener, 1); getsockname(listener, (void *)&name, &size); \
+         connect(connected, (void *)&name, size); puts(\"ready\"); fflush(stdout); for (int i = 0; i < 40; i++) usleep(50000); \
+         return write(connected, \"x\", 1) != 1; }\n",
     )?;
     let program = directory.join("connected");
     Compiler::Maize.build(&[source], &["-O2"], &program)?;
@@ -426,42 +446,46 @@ fn a_connection_is_named_and_the_program_runs_on() -> Result<()> {
     let file = directory.join("program.snapshot");
     let outcome = checkpoint(session.child.id(), &file, &[])?;
     let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
-    ensure!(outcome.status.code() == Some(1) && said.contains("descriptor 3 of process"), "{said}");
+    ensure!(outcome.status.code() == Some(1) && said.contains("descriptor 4 of process"), "{said}");
     ensure!(said.contains("runs on") && !file.exists(), "{said}");
     let (status, output) = session.end()?;
     ensure!(status.success() && output == b"ready\n", "{status}: {}", tail(&output));
     Ok(())
 }
 
-/// Needs to mount a small file system, as root can.
+#[test]
+fn a_program_is_saved_at_one_of_the_moments_in_which_it_holds_no_lock() -> Result<()> {
+    const STEPS: &str = "150";
+    let (native, program) = build_both("diary", env!("CARGO_TARGET_TMPDIR"))?;
+    let directory = directory("locks")?;
+    let natively = Run::new(native).directory(&directory).arguments(["expected", STEPS, "locks"]).run()?;
+    for seed in 1..=2 {
+        let name = format!("file{seed}");
+        let arguments = [name.as_str(), STEPS, "locks"];
+        let saved =
+            Saved { program: &program, arguments: &arguments, directory: &directory, input: None, seed, interval: 300 };
+        saved.does_as(&natively.stdout, 8, 3)?;
+        ensure!(fs::read(directory.join("expected"))? == fs::read(directory.join(name))?, "seed {seed}: another file");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_full_disk_costs_nothing() -> Result<()> {
+    let Some(disk) = Disk::new(256 << 10)? else { return Ok(()) };
     let started = Started::new("full", &[], "1000")?;
-    let small = started.directory.join("small");
-    fs::create_dir_all(&small)?;
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"]).arg(&small).output()?;
-    if !mounted.status.success() {
-        eprintln!("not tested: no file system can be mounted here");
-        return Ok(());
-    }
-    let result = fill_and_save(&started, &small);
-    Command::new("umount").arg(&small).status()?;
-    result?;
+    fill_and_save(&started, &disk)?;
     let (status, output) = started.session.end()?;
     ensure!(output == started.expected && status.code() == started.status, "{status}: {}", tail(&output));
     Ok(())
 }
 
-fn fill_and_save(started: &Started, small: &Path) -> Result<()> {
-    let (file, pid) = (small.join("program.snapshot"), started.session.child.id());
+fn fill_and_save(started: &Started, disk: &Disk) -> Result<()> {
+    let (file, pid) = (disk.path().join("program.snapshot"), started.session.child.id());
     let outcome = checkpoint(pid, &file, &["--leave-running"])?;
     ensure!(outcome.status.success(), "{}", String::from_utf8_lossy(&outcome.stderr));
     let before = fs::read(&file)?;
-    let mut filler = vec![0; 4096];
-    filler[0] = 1;
-    while fs::write(small.join(format!("filler-{}", filler.len())), &filler).is_ok() {
-        filler.resize(filler.len() + 4096, 7);
-    }
+    disk.room().fill()?;
     for options in [&["--leave-running"][..], &[]] {
         let outcome = checkpoint(pid, &file, options)?;
         let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
@@ -470,7 +494,7 @@ fn fill_and_save(started: &Started, small: &Path) -> Result<()> {
             "{said}"
         );
         ensure!(fs::read(&file)? == before, "the old snapshot is not what it was");
-        let left = fs::read_dir(small)?
+        let left = fs::read_dir(disk.path())?
             .filter_map(Result::ok)
             .filter(|entry| entry.file_name().to_string_lossy().starts_with(".program"));
         ensure!(left.count() == 0, "something is left behind");

@@ -22,7 +22,7 @@ fn all_programs_of_a_node_go_to_and_fro_and_do_what_they_do_natively() -> Result
     let cluster = &journey.cluster;
     let arguments = |program: usize, file: &str| {
         let file = journey.directory.join(format!("{file}{program}")).display().to_string();
-        let mut words = vec![(70 + 10 * program).to_string(), "200000".to_owned(), file];
+        let mut words = vec![(400 + 20 * program).to_string(), "200000".to_owned(), file];
         words.extend((program % 2 == 1).then(|| "child".to_owned()));
         words
     };
@@ -54,7 +54,8 @@ fn all_programs_of_a_node_go_to_and_fro_and_do_what_they_do_natively() -> Result
         for fate in &fates {
             let is_there = fate["outcome"] == "moved" && fate["to"]["node"] == there;
             ensure!(is_there || fate["outcome"] == "ended", "{fate} of {command:?}");
-            ensure!(said.contains(&format!("{} goes to {there}", fate["program"])), "{said}");
+            // One that has ended may have done so before its turn.
+            ensure!(!is_there || said.contains(&format!("{} goes to {there}", fate["program"])), "{fate}: {said}");
         }
         let left = cluster.programs(from)?.iter().filter(|program| program["state"] == "running").count();
         ensure!(left == 0, "{left} programs are left on {from_name}");
@@ -99,7 +100,8 @@ fn what_cannot_go_is_named_before_anything_moves() -> Result<()> {
     wait_until("the attached one runs", || Ok(cluster.programs(0)?.len() == 5))?;
     // One at a time, on a dry run and not: it runs on meanwhile.
     for options in [&["--dry-run"][..], &[]] {
-        for (name, reason) in [(&locked, "holds a lock"), (&connected, "is a connection")] {
+        let lock = if options.is_empty() { "holds record locks" } else { "holds a lock" };
+        for (name, reason) in [(&locked, lock), (&connected, "is a connection")] {
             let line = [&["migrate", name, "--to", "b"], options].concat();
             cluster.fail(0, &line, reason)?;
             ensure!(journey.state(name)? == "running");
@@ -110,16 +112,16 @@ fn what_cannot_go_is_named_before_anything_moves() -> Result<()> {
     let dry = cluster.maize(0, &["migrate", "--all", "--dry-run", "--json"])?;
     ensure!(dry.status.code() == Some(1), "{}", text(&dry.stderr));
     let would = fates(&dry)?;
-    ensure!(would.iter().filter(|fate| fate["outcome"] == "can_move").count() == 1 && would.len() == 5, "{would:?}");
+    ensure!(would.iter().filter(|fate| fate["outcome"] == "can_move").count() == 2 && would.len() == 5, "{would:?}");
     ensure!(cluster.programs(1)?.is_empty(), "a dry run has moved something");
     let output = cluster.maize(0, &["node", "drain", "--move"])?;
     let (said, table) = (text(&output.stderr), text(&output.stdout));
     ensure!(output.status.code() == Some(1), "status {:?}: {said}{table}", output.status);
-    let (named, goes) = said.split_once(" goes to b (1 of 1)").context(said.clone())?;
-    for reason in ["holds a lock", "is a connection", "--detach", "does not name any more"] {
+    let (named, goes) = said.split_once(" goes to b (1 of 2)").context(said.clone())?;
+    for reason in ["holds a lock", "is a connection", "does not name any more"] {
         ensure!(named.contains(reason) && !goes.contains(reason), "no {reason:?} before a move in {said}");
     }
-    ensure!(table.contains("moved to b:") && table.matches("  stays  ").count() == 4, "{table}");
+    ensure!(table.matches("moved to b:").count() == 2 && table.matches("  stays  ").count() == 3, "{table}");
     for name in [&locked, &connected, &reader] {
         journey.wait_for_progress(name)?;
     }

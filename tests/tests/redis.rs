@@ -4,14 +4,17 @@
 
 use anyhow::{Context, Result, ensure};
 use maize_tests::{
-    Checked, Compiler, ISAS, Input, Placement, Report, Run, Running, build_redis, fresh_directory, maize, run,
+    Answer, Checked, Cluster, Compiler, ISAS, Input, KERNELS, Kernel, Placement, Report, Run, Running, build_redis,
+    count, fill, fresh_directory, has_all, maize, node_name, run, text, value, wait_until,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -147,6 +150,118 @@ fn a_hundred_clients_notice_no_move() -> Result<()> {
         kill_process(Pid::from_child(&running.child), Signal::TERM)?;
         let report = running.finish()?.succeeded()?.report.context("no report")?;
         ensure!(report.migrations.len() > 5 && report.stays.is_empty(), "seed {seed}: {report:?}");
+    }
+    Ok(())
+}
+
+/// What a server that goes from node to node is given to do.
+struct Load {
+    /// Values of so many bytes that it keeps.
+    values: usize,
+    /// Connections of `redis-benchmark`, and how many requests of each of two kinds they make.
+    connections: usize,
+    requests: u64,
+    moves: usize,
+    /// Of `maize run`.
+    options: &'static [&'static str],
+}
+
+/// Bytes of a value.
+const VALUE: usize = 1000;
+/// Where the clients are.
+const CLIENTS: usize = 2;
+
+/// Moves a server with an address of its own between the first two nodes. Clients in the third place of the network lose no connection, and all that they have written is there, each of it once.
+fn clients_notice_no_move(cluster: &Cluster, test: &str, load: &Load) -> Result<()> {
+    let built = built()?;
+    let directory = fresh_directory(&built.directory.to_string_lossy(), test)?;
+    let program = built.ours.join("redis-server");
+    let program = program.to_str().context("not text")?;
+    let line = ["run", "--node", "a", "--detach", "--address", "10.77.0.100/24"];
+    let arguments = [program, "--port", "6379", "--save", "", "--protected-mode", "no"];
+    let line = [&line[..], load.options, &arguments].concat();
+    let output = cluster.command(0, &line).current_dir(&directory).output()?;
+    ensure!(output.status.success(), "{}", text(&output.stderr));
+    let mut name = text(&output.stdout).trim().to_owned();
+    let server = SocketAddr::from(([10, 77, 0, 100], 6379));
+    let network = &cluster.network;
+    let ask = |body: &(dyn Fn() -> Result<()> + Sync)| network.within(CLIENTS, body);
+    wait_until("the server listens", || {
+        let connect = || Ok(TcpStream::connect_timeout(&server, Duration::from_secs(1))?);
+        Ok(network.within(CLIENTS, connect).is_ok())
+    })?;
+    ask(&|| fill(server, load.values, VALUE))?;
+    let (stop, begun) = (AtomicBool::new(false), Instant::now());
+    let (counted, loaded) = thread::scope(|scope| -> Result<_> {
+        let counting: Vec<_> = (0..4)
+            .map(|index| {
+                let stop = &stop;
+                scope.spawn(move || network.within(CLIENTS, || count(server, &format!("own{index}"), begun, stop)))
+            })
+            .collect();
+        let mut command = network.command(CLIENTS, built.native.join("redis-benchmark"));
+        command.args(["-h", "10.77.0.100", "-t", "incr,lpush", "-q"]);
+        command.args(["-c", &load.connections.to_string(), "-n", &load.requests.to_string()]);
+        let benchmark = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut travel = || -> Result<()> {
+            for step in 0..load.moves {
+                thread::sleep(Duration::from_millis(700));
+                let to = node_name((step + 1) % 2);
+                name = cluster.succeed(0, &["migrate", &name, "--to", &to])?.trim().to_owned();
+            }
+            Ok(())
+        };
+        let moved = travel();
+        let loaded = benchmark.wait_with_output()?;
+        stop.store(true, Ordering::Relaxed);
+        let counted: Result<Vec<Vec<Answer>>> = counting
+            .into_iter()
+            .map(|counting| counting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect();
+        moved?;
+        Ok((counted?, loaded))
+    })?;
+    let said = text(&loaded.stdout) + &text(&loaded.stderr);
+    ensure!(loaded.status.success() && !said.contains("rror"), "{}: {said}", loaded.status);
+    ask(&|| {
+        ensure!(value(server, "counter:__rand_int__")? == load.requests, "{said}");
+        for (index, counted) in counted.iter().enumerate() {
+            let found = value(server, &format!("own{index}"))?;
+            ensure!(found == counted.len() as u64, "own{index} is {found} instead of {}", counted.len());
+        }
+        has_all(server, load.values, VALUE)
+    })?;
+    let mut command = network.command(CLIENTS, built.native.join("redis-cli"));
+    let pushed = command.args(["-h", "10.77.0.100", "llen", "mylist"]).output()?;
+    ensure!(text(&pushed.stdout).trim() == load.requests.to_string(), "{}", text(&pushed.stdout));
+    let longest = |answers: &Vec<Answer>| answers.iter().map(|answer| answer.took).max();
+    let longest: Vec<_> = counted.iter().map(longest).collect();
+    eprintln!(
+        "{} moves in {:?}; longest waits: {longest:?}; {}",
+        load.moves,
+        begun.elapsed(),
+        said.replace('\r', "\n")
+    );
+    cluster.succeed(0, &["node", "kill", &name]).map(drop)
+}
+
+#[test]
+#[ignore = "takes minutes; run by ./test --all"]
+fn clients_on_another_machine_notice_no_move_between_nodes() -> Result<()> {
+    let options: [&[&str]; 3] = [&["--isa", "x86_64"], &["--isa", "aarch64"], &["--isa", "x86_64"]];
+    let Some(cluster) = Cluster::with_options(&options)? else { return Ok(()) };
+    let load = Load { values: 20_000, connections: 50, requests: 200_000, moves: 6, options: &[] };
+    clients_notice_no_move(&cluster, "nodes", &load)
+}
+
+#[test]
+#[ignore = "boots virtual machines, which takes minutes; run by ./test --all"]
+fn clients_notice_no_move_to_a_kernel_of_another_isa() -> Result<()> {
+    for package in KERNELS {
+        let Some(kernel) = Kernel::find(package)? else { continue };
+        let Some(cluster) = Cluster::with_machine(&kernel, &["--isa", "x86_64"])? else { return Ok(()) };
+        let load = Load { values: 20_000, connections: 20, requests: 100_000, moves: 4, options: &["--home-files"] };
+        clients_notice_no_move(&cluster, package, &load).with_context(|| cluster.said_by_machine()).context(package)?;
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ struct Passage {
 impl Passage {
     fn new(test: &str) -> Result<Option<Passage>> {
         let root = env!("CARGO_TARGET_TMPDIR");
-        let Some((journey, proxy)) = Journey::with_proxy(root, test, "diary")? else { return Ok(None) };
+        let Some((journey, proxy)) = Journey::with_proxy(root, test, "diary", 2)? else { return Ok(None) };
         let [expected, file] = ["expected", "file"].map(|name| journey.directory.join(name));
         let natively = journey.natively(&[&expected.display().to_string(), STEPS])?;
         // So that the executable is there already.

@@ -5,7 +5,7 @@
 //! Descriptors travel as `SCM_RIGHTS`.
 
 /// Version of these messages. Either side refuses any other.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 8;
 
 /// Environment variable that names the control socket's descriptor. The runtime removes it.
 pub const DESCRIPTOR_VARIABLE: &str = "MAIZE_CONTROL_FD";
@@ -19,6 +19,12 @@ pub const NEVER: u64 = u64::MAX;
 
 /// In `values[1]` of `Kind::Accept`: the program's clocks are set.
 pub const SETS_CLOCKS: u64 = 1;
+
+/// In `values[1]` of `Kind::Move`: large regions stay behind, and the node reads them from there.
+pub const LEAVES: u64 = 1;
+
+/// In `values[4]` of `Kind::State`: the destination keeps its userfaultfd, since the node alone has it besides.
+pub const KEEPS: u64 = 1;
 
 /// Bytes of text in a message.
 pub const TEXT_SIZE: usize = 184;
@@ -48,17 +54,20 @@ pub enum Kind {
     /// Node to host, first of all: wait for a program to arrive.
     Receive = 2,
     /// Node to source, with the transfer socket: move the program to the process at its other end; `[the event at which to move
-    /// next, or [`NEVER`]]`.
+    /// next, or [`NEVER`], [`LEAVES`] or 0]`. With the destination's pidfd as second descriptor if pages can be brought to it when it runs.
     Move = 3,
     /// Node to destination, with the transfer socket: `[crate::processes::SERVED or 0, [`SETS_CLOCKS`] or 0, ns that the program's clocks
     /// are ahead of this machine's from now on]`.
     Accept = 4,
     /// Node to source, after `Departed`: nothing more is sent to it. It hands back signals that it has got, and exits.
     Release = 5,
-    /// Host to node: set up and waiting.
+    /// Node to host: the node wants to know which pages the program changes. Answered with `Watched`; the program runs on.
+    Watch = 6,
+    /// Host to node: set up and waiting. With its userfaultfd, if the kernel grants it one, or else its memory (`/proc/PID/mem`) and the eventfd by which it asks for pages, if the node can write to
+    /// the one.
     Ready = 16,
     /// Source to node: the program has left; `[frames, record bytes, capture ns, bytes moved, when it was suspended (ns of
-    /// CLOCK_MONOTONIC), processor ns from the node's call to that, innermost activation as in `Frames`, processor ns used in this process]`. The source exits.
+    /// CLOCK_MONOTONIC), processor ns from the node's call to that, innermost activation as in `Frames`, processor ns used in this process]`. The source exits, after `Release`, or says `Behind`.
     Departed = 17,
     /// Destination to node: the program runs; `[resume ns, pause ns, processor ns used in this process]`.
     Arrived = 18,
@@ -72,6 +81,8 @@ pub enum Kind {
     Reached = 21,
     /// Host to node: the program ends; `[events so far]`.
     Passed = 22,
+    /// Host to node: with a userfaultfd that knows pages that are written (`UFFD_FEATURE_WP_ASYNC`), if the kernel grants one.
+    Watched = 23,
     /// Source to destination after `Commit`, and to node after `Release`: a signal that waits, `[signal, si_code, sender, value, id of the thread that
     /// it is for or 0]`.
     Undelivered = 24,
@@ -81,11 +92,18 @@ pub enum Kind {
     Call = 26,
     /// Node to host, on the socket that came with the question: `[result, ...]`.
     Answer = 27,
-    /// Source to destination: what follows, `[regions, runs, start time ns, memory bytes]`, with the memory file as descriptor.
+    /// Destination to node, before `Restored`: regions whose pages are still at the source, `[address, bytes]` of 4 at most; an address of 0 is none. The last
+    /// such message comes with the source's memory (`/proc/PID/mem`) and, of a host without userfaultfd, with a [`crate::board`] for the pages of all of them in the order told.
+    Absent = 28,
+    /// Source to node, when it has handed back signals and pages are to be brought from it: it waits, and runs nothing, until it is killed. `[runs]`, with a file of
+    /// so many [`Run`]s: pages of the absent regions that hold something. Without a file any page may.
+    Behind = 29,
+    /// Source to destination: what follows, `[regions, runs, start time ns, memory bytes, [`KEEPS`] or 0]`, with the memory file as descriptor, and, if regions are
+    /// left behind, its memory (`/proc/PID/mem`).
     State = 32,
     /// Source to destination: descriptors, numbers in `values` (at most 8 to a message). One without descriptors ends them.
     Descriptors = 33,
-    /// Destination to source: everything is in place.
+    /// Destination to source: everything is in place. With the destination's userfaultfd, if it has one and regions are absent.
     Restored = 34,
     /// Source to destination: run; the source will not.
     Commit = 35,
@@ -93,6 +111,9 @@ pub enum Kind {
     Refused = 36,
     /// Destination to source before `Restored`: which signals wait. The source answers with `Undelivered` for each, and with this.
     Signals = 37,
+    /// Node, as a source, to destination, before `Descriptors`: the numbers of terminals that the program knows by others than the kernel does ([`crate::terminals::Number::to_word`]),
+    /// at most 8 to a message. They take the place of all that it knew.
+    Terminals = 38,
 }
 
 impl Kind {
@@ -104,6 +125,7 @@ impl Kind {
             3 => Kind::Move,
             4 => Kind::Accept,
             5 => Kind::Release,
+            6 => Kind::Watch,
             16 => Kind::Ready,
             17 => Kind::Departed,
             18 => Kind::Arrived,
@@ -111,16 +133,20 @@ impl Kind {
             20 => Kind::Frames,
             21 => Kind::Reached,
             22 => Kind::Passed,
+            23 => Kind::Watched,
             24 => Kind::Undelivered,
             25 => Kind::Born,
             26 => Kind::Call,
             27 => Kind::Answer,
+            28 => Kind::Absent,
+            29 => Kind::Behind,
             32 => Kind::State,
             33 => Kind::Descriptors,
             34 => Kind::Restored,
             35 => Kind::Commit,
             36 => Kind::Refused,
             37 => Kind::Signals,
+            38 => Kind::Terminals,
             _ => return None,
         })
     }
@@ -183,6 +209,27 @@ pub struct Run {
     pub address: u64,
     /// Bytes.
     pub length: u64,
-    /// Where in the memory file the run's content starts.
+    /// Where in the memory file the run's content starts, or [`ABSENT`].
     pub offset: u64,
 }
+
+impl Run {
+    /// As it is in files.
+    pub fn to_bytes(self) -> [u8; size_of::<Run>()] {
+        let mut bytes = [0; size_of::<Run>()];
+        for (to, word) in bytes.chunks_exact_mut(8).zip([self.address, self.length, self.offset]) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// The run that these are.
+    pub fn from_bytes(bytes: &[u8; size_of::<Run>()]) -> Run {
+        let word =
+            |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| bytes.get(at + byte).copied().unwrap_or(0)));
+        Run { address: word(0), length: word(8), offset: word(16) }
+    }
+}
+
+/// As the offset of a run, which is a region then: it is still at the source.
+pub const ABSENT: u64 = u64::MAX;

@@ -5,6 +5,7 @@
 //! same layout on every ISA. The documents are docs/format.md and docs/protocol.md.
 #![no_std]
 
+pub mod board;
 pub mod control;
 pub mod image;
 pub mod isa;
@@ -13,5 +14,6 @@ pub mod processes;
 pub mod record;
 pub mod site_table;
 pub mod symbols;
+pub mod terminals;
 
 pub use isa::Isa;

@@ -41,6 +41,8 @@ pub enum Request {
     Executed = 14,
     /// `[signal to send when the parent ends, or 0]`
     ParentEnd = 15,
+    /// Nothing; answered when no page is missing any more (docs/protocol.md).
+    Whole = 16,
 }
 
 impl Request {
@@ -62,6 +64,7 @@ impl Request {
             13 => Request::NotExecuted,
             14 => Request::Executed,
             15 => Request::ParentEnd,
+            16 => Request::Whole,
             _ => return None,
         })
     }

@@ -41,6 +41,9 @@ pub const TLS_BSS_SECTION: &str = ".maize.tbss";
 /// Writable section of the runtime that belongs to the node: never moved, page-aligned by the linker.
 pub const LOCAL_SECTION: &str = ".maize.local";
 
+/// The archive with the runtime.
+pub const RUNTIME_ARCHIVE: &str = "libmaize_runtime.a";
+
 /// Symbols the linker defines.
 pub mod linker {
     /// First byte of text.
@@ -49,6 +52,8 @@ pub mod linker {
     pub const TEXT_END: &str = "__maize_text_end";
     /// First byte of writable portable data (page-aligned).
     pub const DATA_START: &str = "__maize_data_start";
+    /// First byte of the `.bss` of all but the runtime, which is at the end of the data (page-aligned).
+    pub const PROGRAM_BSS_START: &str = "__maize_program_bss_start";
     /// After the last byte of `.bss` (page-aligned).
     pub const DATA_END: &str = "__maize_data_end";
     /// First byte of the node-local section (page-aligned).

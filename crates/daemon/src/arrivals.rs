@@ -2,7 +2,7 @@
 //! daemon, when the node that the program left asks and cannot know. So both nodes come to the same answer, whatever was lost between them. A decision is kept for
 //! as long as somebody may ask for it, or decide otherwise.
 
-use crate::directory::{Directory, make_private};
+use crate::directory::{Directory, Draft, make_private};
 use crate::error::{NodeError, Result};
 use crate::identity::PublicKey;
 use crate::message::Transfer;
@@ -34,27 +34,49 @@ fn file(directory: &Directory, transfer: &Transfer) -> PathBuf {
     directory.arrivals().join(HEXLOWER.encode(transfer))
 }
 
-/// Decides that the program has come, or that it never comes, unless that has been decided; returns what is decided, when that is on disk: its number here if it has come.
-pub(crate) fn decide(directory: &Directory, transfer: &Transfer, arrived: Option<Arrived>) -> Result<Option<u32>> {
-    let arrivals = directory.arrivals();
-    make_private(&arrivals)?;
-    let decided = file(directory, transfer);
-    let text = arrived.map_or_else(String::new, |Arrived { program, from }| format!("{program} {from}"));
-    let attempt = || -> io::Result<Option<u32>> {
-        let mut draft = tempfile_in(&arrivals, transfer)?;
-        draft.1.write_all(text.as_bytes())?;
-        draft.1.sync_all()?;
+/// The attempt with this name.
+fn named(name: &str) -> Option<Transfer> {
+    HEXLOWER.decode(name.as_bytes()).ok()?.try_into().ok()
+}
+
+/// A decision that is written down but for its name, by which it counts.
+pub(crate) struct Decision {
+    draft: Draft,
+    arrivals: PathBuf,
+    decided: PathBuf,
+}
+
+impl Decision {
+    /// Writes down that the program has come, or that it never comes. Nobody else uses `draft`, which is on the same file system as the directory.
+    pub(crate) fn prepare(
+        directory: &Directory,
+        transfer: &Transfer,
+        arrived: Option<Arrived>,
+        draft: PathBuf,
+    ) -> Result<Decision> {
+        let (arrivals, decided) = (directory.arrivals(), file(directory, transfer));
+        make_private(&arrivals)?;
+        let text = arrived.map_or_else(String::new, |Arrived { program, from }| format!("{program} {from}"));
+        Ok(Decision { draft: Draft::new(draft, &decided, text.as_bytes())?, arrivals, decided })
+    }
+
+    /// Decides so, unless it has been decided; returns what is decided, when that is on disk: the program's number here if it has come.
+    pub(crate) fn take(self) -> Result<Option<u32>> {
+        let Decision { draft, arrivals, decided } = self;
         // Either none or a whole one has the name.
-        let linked = fs::hard_link(&draft.0, &decided);
-        fs::remove_file(&draft.0)?;
-        match linked {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        File::open(&arrivals)?.sync_all()?;
-        Ok(parse(&fs::read_to_string(&decided)?).map(|arrived| arrived.program))
-    };
-    attempt().map_err(NodeError::file("decide", &decided))
+        draft.place_first()?;
+        let read = || -> io::Result<String> {
+            File::open(&arrivals)?.sync_all()?;
+            fs::read_to_string(&decided)
+        };
+        let text = read().map_err(NodeError::file("decide", &decided))?;
+        Ok(parse(&text).map(|arrived| arrived.program))
+    }
+}
+
+/// Decides at once that the program has come, or that it never comes, unless that has been decided. As [`Decision::take`].
+pub(crate) fn decide(directory: &Directory, transfer: &Transfer, arrived: Option<Arrived>) -> Result<Option<u32>> {
+    Decision::prepare(directory, transfer, arrived, draft_in(&directory.arrivals(), transfer))?.take()
 }
 
 fn parse(text: &str) -> Option<Arrived> {
@@ -62,12 +84,10 @@ fn parse(text: &str) -> Option<Arrived> {
     Some(Arrived { program: program.parse().ok()?, from: from.parse().ok()? })
 }
 
-/// A file of this thread's alone.
-fn tempfile_in(arrivals: &Path, transfer: &Transfer) -> io::Result<(PathBuf, File)> {
+/// This thread's alone.
+fn draft_in(arrivals: &Path, transfer: &Transfer) -> PathBuf {
     let name = format!("{}.{}.{:?}", HEXLOWER.encode(transfer), std::process::id(), std::thread::current().id());
-    let path = arrivals.join(name);
-    let _ = fs::remove_file(&path);
-    Ok((path.clone(), File::create_new(path)?))
+    arrivals.join(name)
 }
 
 /// Nobody will ask any more.
@@ -105,6 +125,15 @@ impl Drop for Arriving {
     }
 }
 
+/// Whether the program of this directory has come, while its shim had not got round to saying so there. For one whose shim is gone.
+pub(crate) fn has_come(directory: &Directory, program: &Path) -> bool {
+    let find = || {
+        let transfer = named(&fs::read_to_string(program.join(ARRIVING)).ok()?)?;
+        parse(&fs::read_to_string(file(directory, &transfer)).ok()?)
+    };
+    find().is_some_and(|arrived| program.ends_with(arrived.program.to_string()))
+}
+
 /// The attempts of programs that are on their way here.
 fn under_way(directory: &Directory) -> BTreeSet<String> {
     let programs = fs::read_dir(directory.programs()).into_iter().flatten().flatten();
@@ -130,8 +159,7 @@ pub(crate) fn clean(directory: &Directory, mut may_ask: impl FnMut(&PublicKey, &
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let changed = fs::metadata(&path).and_then(|found| found.modified()).ok();
         let age = changed.and_then(|changed| changed.elapsed().ok()).unwrap_or_default();
-        let transfer = HEXLOWER.decode(name.as_bytes()).ok().and_then(|bytes| Transfer::try_from(bytes).ok());
-        let is_done = match (transfer, fs::read_to_string(&path)) {
+        let is_done = match (named(&name), fs::read_to_string(&path)) {
             (None, _) => age > OLD,
             (Some(transfer), Ok(text)) => match parse(&text) {
                 Some(arrived) => age > YOUNG && !may_ask(&arrived.from, &transfer),
@@ -176,6 +204,22 @@ mod tests {
         assert_eq!(decide(2, Some(18)), None);
         forget(&directory, &[1; 16]);
         assert_eq!(names(&directory), ["02".repeat(16)].into(), "drafts are left");
+    }
+
+    #[test]
+    fn a_program_whose_shim_was_killed_as_it_came_has_come() {
+        let (_temporary, directory) = directory();
+        make_private(&directory.programs()).unwrap();
+        let programs = [17, 18].map(|number: u32| directory.programs().join(number.to_string()));
+        let arriving = programs.each_ref().map(|program| {
+            make_private(program).unwrap();
+            Arriving::new(program, &[1; 16]).unwrap()
+        });
+        assert!(!has_come(&directory, &programs[0]), "nothing is decided");
+        decide(&directory, &[1; 16], Some(arrived(17))).unwrap();
+        assert_eq!(programs.each_ref().map(|program| has_come(&directory, program)), [true, false]);
+        drop(arriving);
+        assert!(!has_come(&directory, &programs[0]), "it has been said");
     }
 
     #[test]

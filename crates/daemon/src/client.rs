@@ -3,7 +3,7 @@
 use crate::channel::{self, Opener, Sealer};
 use crate::directory::Directory;
 use crate::error::{NodeError, Result};
-use crate::identity::Identity;
+use crate::identity::{Identity, MemoryOrder};
 use crate::members::Members;
 use crate::message::{Join, LIMIT, Location, LogRecord, NodeStatus, ProgramStatus, Reply, Request, receive, send};
 use crate::token::Token;
@@ -12,8 +12,10 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long another node may take to answer.
+/// How long another node may take to be reached, and to take what it is told.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a daemon may take to answer: its machine may have much else to do.
+const ANSWERS: Duration = Duration::from_secs(15);
 
 /// How often a program may have moved since it had the name by which it is asked for.
 const MOST_MOVES: usize = 1000;
@@ -33,6 +35,8 @@ pub struct Travel {
     pub isa: Option<String>,
     /// How long it may take to stop the program.
     pub timeout: Duration,
+    /// When memory goes that it changes faster than it can be sent; what the configuration of the node that it leaves says if `None`.
+    pub memory: Option<MemoryOrder>,
 }
 
 /// A connection to a member.
@@ -205,13 +209,13 @@ impl Node {
     /// If there is no such program, or its node cannot be reached.
     pub fn signal(&self, name: Option<&str>, program: u32, signal: u8) -> Result<()> {
         let request = |program| Request::Signal { program, signal };
-        match self.ask_where_it_is(name, program, Some(PATIENCE), request)? {
+        match self.ask_where_it_is(name, program, Some(ANSWERS), request)? {
             (_, Reply::Done) => Ok(()),
             (asked, other) => Err(unexpected(asked, other)),
         }
     }
 
-    /// Has a detached program go to another node; returns where it is then.
+    /// Has a program go to another node; returns where it is then.
     ///
     /// # Errors
     /// If it stays where it is, with the reason.
@@ -222,7 +226,7 @@ impl Node {
         }
     }
 
-    /// Finds out whether a detached program can go to another node, without stopping it.
+    /// Finds out whether a program can go to another node, without stopping it.
     ///
     /// # Errors
     /// If it cannot, with the reason. What does not show while it runs is found out by [`Node::migrate`] alone.
@@ -239,7 +243,7 @@ impl Node {
     /// If it does not wait for that node, or the node answers.
     pub fn resolve(&self, name: Option<&str>, program: u32, here: bool) -> Result<()> {
         // It asks the other node first, which takes as long as that is waited for.
-        match self.ask_for(name, &Request::Resolve { program, here }, Some(3 * PATIENCE))? {
+        match self.ask_for(name, &Request::Resolve { program, here }, Some(ANSWERS))? {
             Reply::Done => Ok(()),
             other => Err(unexpected(self.called(name), other)),
         }
@@ -253,8 +257,11 @@ impl Node {
         dry_run: bool,
     ) -> Result<(String, Reply)> {
         let timeout_ms = u64::try_from(travel.timeout.as_millis()).unwrap_or(u64::MAX);
-        let Travel { to, isa, .. } = travel;
-        let request = |program| Request::Migrate { program, to: to.clone(), isa: isa.clone(), timeout_ms, dry_run };
+        let Travel { to, isa, memory, .. } = travel.clone();
+        let request = |program| {
+            let (to, isa) = (to.clone(), isa.clone());
+            Request::Migrate { program, to, isa, timeout_ms, memory, dry_run }
+        };
         // How long it takes depends on the program's size.
         self.ask_where_it_is(name, program, None, request)
     }
@@ -336,7 +343,7 @@ impl Node {
     }
 
     fn ask(&self, name: Option<&str>, request: &Request) -> Result<Reply> {
-        self.ask_for(name, request, Some(PATIENCE))
+        self.ask_for(name, request, Some(ANSWERS))
     }
 
     fn ask_for(&self, name: Option<&str>, request: &Request, patience: Option<Duration>) -> Result<Reply> {
@@ -354,7 +361,7 @@ impl Node {
     }
 
     fn ask_daemon(&self, request: &Request) -> Result<Reply> {
-        self.ask_daemon_for(request, Some(PATIENCE))
+        self.ask_daemon_for(request, Some(ANSWERS))
     }
 
     fn ask_daemon_for(&self, request: &Request, patience: Option<Duration>) -> Result<Reply> {

@@ -165,17 +165,65 @@ fn open_private(path: &Path) -> Result<File> {
     options.create(true).truncate(false).write(true).mode(0o600).open(path).map_err(NodeError::file("open", path))
 }
 
+/// A file that only its user reads, all of which is on disk under another name than it is to have. It is removed if it does not get that.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    /// Where it is. Empty when it is not there any more.
+    draft: PathBuf,
+    /// Where it is to be.
+    path: PathBuf,
+}
+
+impl Draft {
+    /// Writes it to `draft`, which nobody else uses.
+    pub(crate) fn new(draft: PathBuf, path: &Path, content: &[u8]) -> Result<Draft> {
+        let _ = fs::remove_file(&draft);
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.create_new(true).write(true).mode(0o600).open(&draft).map_err(NodeError::file("write", &draft))?;
+        let written = file.write_all(content).and_then(|()| file.sync_all());
+        let made = Draft { draft, path: path.to_owned() };
+        written.map_err(NodeError::file("write", &made.draft))?;
+        Ok(made)
+    }
+
+    /// Gives it its name, in place of what has that.
+    pub(crate) fn place(mut self) -> Result<()> {
+        fs::rename(&self.draft, &self.path).map_err(NodeError::file("write", &self.path))?;
+        self.draft = PathBuf::new();
+        Ok(())
+    }
+
+    /// Gives it its name if nothing has that yet.
+    pub(crate) fn place_first(self) -> Result<()> {
+        match fs::hard_link(&self.draft, &self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                Err(NodeError::file("write", &self.path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.draft.as_os_str().is_empty() {
+            let _ = fs::remove_file(&self.draft);
+        }
+    }
+}
+
 /// Writes a file that only its user reads, all of it or nothing.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.new", std::process::id()));
-    let new = PathBuf::from(name);
-    let _ = fs::remove_file(&new);
-    let mut options = OpenOptions::new();
-    let mut file =
-        options.create_new(true).write(true).mode(0o600).open(&new).map_err(NodeError::file("write", &new))?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(NodeError::file("write", &new))?;
-    fs::rename(&new, path).map_err(NodeError::file("write", path))
+    Draft::new(name.into(), path, content)?.place()
+}
+
+/// Whether something could not be written because there is no room on the disk, or no more of it is granted.
+pub(crate) fn has_no_room(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
 /// The content of a file, or nothing if there is no such file.

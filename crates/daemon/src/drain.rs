@@ -2,6 +2,7 @@
 
 use crate::client::{Node, Travel};
 use crate::error::{NodeError, Result};
+use crate::identity::MemoryOrder;
 use crate::message::{Location, NodeStatus, ProgramState, ProgramStatus, State};
 use serde::Serialize;
 use std::time::Duration;
@@ -17,6 +18,8 @@ pub struct Drain {
     pub isa: Option<String>,
     /// How long it may take to stop each of them.
     pub timeout: Duration,
+    /// When their memory goes ([`Travel::memory`]).
+    pub memory: Option<MemoryOrder>,
     /// Only find out what could be done.
     pub dry_run: bool,
 }
@@ -137,7 +140,7 @@ pub fn drain(node: &Node, drain: &Drain, observe: &mut dyn FnMut(Step<'_>)) -> R
 
 impl Drain {
     fn travel(&self, to: &str) -> Travel {
-        Travel { to: to.to_owned(), isa: self.isa.clone(), timeout: self.timeout }
+        Travel { to: to.to_owned(), isa: self.isa.clone(), timeout: self.timeout, memory: self.memory }
     }
 }
 

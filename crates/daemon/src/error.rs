@@ -68,7 +68,7 @@ pub enum NodeError {
         source: io::Error,
     },
     /// The connection broke, or fell silent.
-    #[error("the connection to {peer} was lost: {source}")]
+    #[error("the connection to {peer} was lost: {}", how(source))]
     Lost {
         /// Who was at its other end.
         peer: String,
@@ -164,6 +164,15 @@ impl NodeError {
     /// For `map_err` of a system call.
     pub(crate) fn system<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> NodeError {
         move |error| NodeError::System { what, source: error.into() }
+    }
+}
+
+/// How a connection was lost, for people.
+fn how(source: &io::Error) -> String {
+    match source.kind() {
+        // What sockets say when the time to wait is over.
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "it has not answered in time".into(),
+        _ => source.to_string(),
     }
 }
 

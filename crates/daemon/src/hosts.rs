@@ -17,10 +17,14 @@ impl HostProcess {
     /// The process with this id; `None` if there is none.
     #[must_use]
     pub fn find(pid: u32) -> Option<HostProcess> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name before it is in parentheses, and may hold anything; field 22 of proc_pid_stat(5), of which that is the second.
-        let started = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()?;
-        Some(HostProcess { pid, started })
+        Some(HostProcess { pid, started: stat(pid, 22)? })
+    }
+
+    /// Those of a session.
+    pub(crate) fn of_session(session: u32) -> Vec<HostProcess> {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let processes = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        processes.filter(|&pid| stat(pid, 6) == Some(session.into())).filter_map(HostProcess::find).collect()
     }
 
     /// Ends it, if it is there.
@@ -35,10 +39,17 @@ impl HostProcess {
     }
 }
 
+/// A field of proc_pid_stat(5) that is a number. The name, which is the second, is in parentheses, and may hold anything.
+fn stat(pid: u32, field: usize) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(field - 3)?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::Command;
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
 
     #[test]
     fn the_process_that_was_meant_is_ended_and_no_other() {
@@ -49,5 +60,21 @@ mod tests {
         found.end();
         assert!(!child.wait().unwrap().success());
         assert_eq!(HostProcess::find(child.id()), None);
+    }
+
+    #[test]
+    fn a_session_has_the_processes_that_were_started_in_it() {
+        let mut command = Command::new("setsid");
+        command.args(["sh", "-c", "sleep 1000 & echo $!; wait"]).stdout(Stdio::piped());
+        let mut shell = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut found = HostProcess::of_session(shell.id());
+        found.sort_by_key(|process| process.pid);
+        let mut expected = [shell.id(), line.trim().parse().unwrap()];
+        expected.sort_unstable();
+        assert_eq!(found.iter().map(|process| process.pid).collect::<Vec<_>>(), expected);
+        found.into_iter().for_each(HostProcess::end);
+        assert!(!shell.wait().unwrap().success());
     }
 }

@@ -81,6 +81,26 @@ pub struct Configuration {
     /// ISAs it offers, if not all it can run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub isas: Vec<String>,
+    /// What programs that leave do about memory, if who moves them does not say.
+    #[serde(default, skip_serializing_if = "MemoryOrder::is_usual")]
+    pub memory: MemoryOrder,
+}
+
+/// When memory goes to another node that a program changes faster than it can be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemoryOrder {
+    /// Before the program, which waits for it.
+    #[default]
+    Ahead,
+    /// After it, if it would wait for long: if the node that it leaves is lost before all has come, the program is lost.
+    After,
+}
+
+impl MemoryOrder {
+    fn is_usual(&self) -> bool {
+        *self == MemoryOrder::default()
+    }
 }
 
 fn everywhere() -> SocketAddr {
@@ -109,7 +129,12 @@ impl Identity {
             return Err(NodeError::Initialised { path: directory.path().to_owned() });
         }
         let pair = crate::channel::generate()?;
-        let configuration = Configuration { name, listen: listen.unwrap_or_else(everywhere), isas: Vec::new() };
+        let configuration = Configuration {
+            name,
+            listen: listen.unwrap_or_else(everywhere),
+            isas: Vec::new(),
+            memory: MemoryOrder::default(),
+        };
         write_private(&directory.configuration(), to_toml(&configuration)?.as_bytes())?;
         write_private(&directory.key(), format!("{}\n", BASE64_NOPAD.encode(&pair.private)).as_bytes())?;
         Ok(Identity { configuration, private: pair.private, public: pair.public })

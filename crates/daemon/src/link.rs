@@ -33,6 +33,11 @@ pub(crate) struct Order {
     pub(crate) started_by: String,
     /// The connection to who wants it. Its socket comes along.
     pub(crate) connection: Handover,
+    /// If it comes from another node and is attached to the command that has started it: the connection to the shim that hands on its streams. Its socket
+    /// comes after the order.
+    pub(crate) home: Option<Handover>,
+    /// If it sees the files of another node: the connection to that. Its socket comes last.
+    pub(crate) files: Option<Handover>,
 }
 
 /// What is known of a program that comes from another node, besides how it was started.
@@ -40,8 +45,12 @@ pub(crate) struct Order {
 pub(crate) struct Come {
     pub(crate) status: ProgramStatus,
     pub(crate) transfer: Transfer,
-    /// The node.
+    /// The node's key.
     pub(crate) from: PublicKey,
+    /// What the node is called.
+    pub(crate) node: String,
+    /// If it is attached to the command that has started it: the program as which it was started, whose shim hands on its streams.
+    pub(crate) home: Option<Location>,
 }
 
 /// Where a program is to go.
@@ -53,9 +62,31 @@ pub(crate) struct Leave {
     pub(crate) isa: Option<String>,
     /// How long it may take to stop the program.
     pub(crate) timeout: Duration,
+    /// A part of its memory may go after it.
+    pub(crate) memory_after: bool,
     /// Only find out whether it can go.
     pub(crate) dry_run: bool,
     /// The connection to that node. Its socket comes after the question.
+    pub(crate) connection: Handover,
+}
+
+/// The shim of a program that was started here is to hand on the streams of that program, which goes to another node.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Attach {
+    /// The node.
+    pub(crate) to: String,
+    /// The attempt to go there.
+    pub(crate) transfer: Transfer,
+    /// The connection to the shim there. Its socket comes after the question.
+    pub(crate) connection: Handover,
+}
+
+/// The shim of a program that has gone to another node is to send on what is left of its memory.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Follow {
+    /// The attempt in which it has gone.
+    pub(crate) transfer: Transfer,
+    /// The connection to the shim there. Its socket comes after the question.
     pub(crate) connection: Handover,
 }
 
@@ -73,6 +104,10 @@ pub(crate) enum Question {
     },
     /// Take the program to another node. The answer is where it is then (nowhere else, if it was only to be found out), or why it has not gone.
     Leave(Box<Leave>),
+    /// Hand on streams. The answer is given on that connection.
+    Attach(Box<Attach>),
+    /// Send on memory. The answer is given on that connection.
+    Follow(Box<Follow>),
 }
 
 /// The longest question: a name, and a handover.
@@ -83,10 +118,29 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// An order holds a message of another node, and some paths.
 const ORDERS_LIMIT: usize = LIMIT + (64 << 10);
 
-/// Hands a connection over, with what is to be done with it.
-pub(crate) fn hand_over(shim: &mut UnixStream, order: &Order, socket: &TcpStream) -> io::Result<()> {
-    send_socket(shim, socket)?;
-    send_order(shim, order)
+/// The sockets of the connections in an order.
+pub(crate) struct Sockets {
+    /// Of [`Order::connection`].
+    pub(crate) connection: TcpStream,
+    /// Of [`Order::home`].
+    pub(crate) home: Option<TcpStream>,
+    /// Of [`Order::files`].
+    pub(crate) files: Option<TcpStream>,
+}
+
+/// In a process that the daemon has started: its standard input, on which it is told what to do, in a session of its own.
+pub(crate) fn daemon() -> Result<UnixStream> {
+    let input = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3).map_err(NodeError::system("finding the daemon"))?;
+    rustix::process::setsid().map_err(NodeError::system("starting a session"))?;
+    Ok(UnixStream::from(input))
+}
+
+/// Hands a shim its order, and the sockets that belong to it.
+pub(crate) fn hand_over(shim: &mut UnixStream, order: &Order, sockets: &Sockets) -> io::Result<()> {
+    let Sockets { connection, home, files } = sockets;
+    send_socket(shim, connection)?;
+    send_order(shim, order)?;
+    home.iter().chain(files).try_for_each(|socket| send_socket(shim, socket))
 }
 
 fn send_socket(shim: &UnixStream, socket: &TcpStream) -> io::Result<()> {
@@ -106,11 +160,26 @@ fn send_order(shim: &mut UnixStream, order: &Order) -> io::Result<()> {
     shim.write_all(&bytes)
 }
 
-/// Takes a connection over.
-pub(crate) fn take_over(daemon: &mut UnixStream) -> io::Result<(Order, TcpStream)> {
+/// What a shim is to do, with the sockets that belong to it.
+pub(crate) fn take_over(daemon: &mut UnixStream) -> io::Result<(Order, Sockets)> {
+    let connection = receive_socket(daemon)?;
+    let order: Order = receive(daemon, ORDERS_LIMIT)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    let home = order.home.is_some().then(|| receive_socket(daemon)).transpose()?;
+    let files = order.files.is_some().then(|| receive_socket(daemon)).transpose()?;
+    Ok((order, Sockets { connection, home, files }))
+}
+
+/// Hands over a connection by itself.
+pub(crate) fn hand_over_connection(to: &mut UnixStream, connection: &Handover, socket: &TcpStream) -> io::Result<()> {
+    send_socket(to, socket)?;
+    send(to, connection)
+}
+
+/// Takes a connection that was handed over by itself.
+pub(crate) fn take_over_connection(daemon: &mut UnixStream) -> io::Result<(Handover, TcpStream)> {
     let socket = receive_socket(daemon)?;
-    let order = receive(daemon, ORDERS_LIMIT)?;
-    Ok((order.ok_or(io::ErrorKind::UnexpectedEof)?, socket))
+    let connection = receive(daemon, QUESTIONS_LIMIT)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    Ok((connection, socket))
 }
 
 /// Takes a socket that comes by itself.
@@ -157,4 +226,11 @@ pub(crate) fn leave(program: &Path, leave: Leave, connection: &TcpStream) -> Res
         Ok(answer.unwrap_or_else(|| Err("the program has ended meanwhile".into())))
     };
     ask().map_err(NodeError::file("ask", &path))?.map_err(NodeError::Invalid)
+}
+
+/// Gives a connection to a shim, which answers on it.
+pub(crate) fn give(program: &Path, question: &Question, connection: &TcpStream) -> io::Result<()> {
+    let mut stream = UnixStream::connect(socket(program))?;
+    send(&mut stream, question)?;
+    send_socket(&stream, connection)
 }

@@ -1,7 +1,7 @@
 //! `maized`: the daemon of a node, and the shims that it starts. A program of its own because it is there all the time: `maize` brings a compiler along.
 
 use clap::Parser;
-use maize_daemon::{daemon, shim};
+use maize_daemon::{daemon, files, shim};
 use std::process::ExitCode;
 
 /// The daemon of a node (also `maize node start`): it tells other nodes how this one is, and runs programs for them.
@@ -19,12 +19,16 @@ enum Subcommand {
     /// Have one program in care; started by the daemon
     #[command(hide = true)]
     Shim,
+    /// Serve this node's files to a program elsewhere; started by the daemon
+    #[command(hide = true)]
+    Files,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.subcommand {
         Some(Subcommand::Shim) => shim::run(),
+        Some(Subcommand::Files) => files::run(),
         None => daemon::run(&arguments.options),
     };
     match result {

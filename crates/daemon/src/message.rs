@@ -3,22 +3,26 @@
 //! A message is its length (u32, little-endian) and so many bytes in postcard's format, in an authenticated connection or over a Unix socket. All of one [`VERSION`]
 //! agree on all messages; there is no reading of others'.
 
-use crate::hosts::HostProcess;
-use crate::identity::PublicKey;
+mod moving;
+mod program;
+mod wire;
+
+pub use maize_snapshot::{TerminalSize, TerminalState};
+pub use moving::{Arrival, FromDestination, ToDestination};
+pub use program::{
+    Attached, Ending, FromProgram, Hop, Location, LogRecord, Passage, ProgramState, ProgramStatus, Start, Stream, Text,
+    ToProgram, Transfer, WINDOW,
+};
+pub use wire::{LIMIT, STRANGERS_LIMIT, decode, receive, send};
+
+use crate::identity::{MemoryOrder, PublicKey};
 use crate::members::Member;
-use maize_node::Need;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::ffi::OsString;
-use std::io::{self, Read, Write};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 /// The version of the protocol: of the handshake and of all messages.
-pub const VERSION: u16 = 3;
-/// The longest message among members: arguments and environment of a program are the largest part of one.
-pub const LIMIT: usize = 4 << 20;
-/// The longest message of somebody who is no member.
-pub const STRANGERS_LIMIT: usize = 1024;
+pub const VERSION: u16 = 17;
+/// Ranges of memory in a message, at most.
+pub const RANGES: usize = 1 << 16;
 /// Streams and files are cut into pieces of so many bytes.
 pub const PIECE: usize = 60_000;
 
@@ -51,7 +55,7 @@ pub enum Request {
         /// The signal's number.
         signal: u8,
     },
-    /// Have a detached program go to another node.
+    /// Have a program go to another node.
     Migrate {
         /// The program.
         program: u32,
@@ -61,11 +65,31 @@ pub enum Request {
         isa: Option<String>,
         /// How long it may take to stop the program, in milliseconds.
         timeout_ms: u64,
+        /// When memory goes that it changes faster than it can be sent; what the node's configuration says if `None`.
+        memory: Option<MemoryOrder>,
         /// Only find out whether it can. The answer is [`Reply::Done`] if it can, as far as that shows while it runs.
         dry_run: bool,
     },
     /// Take over a program. The answers are those to [`Request::Start`]; what follows [`Reply::Ready`] is said by the program's new shim ([`FromDestination`]).
     Receive(Box<Arrival>),
+    /// Hand on the streams of a program that is to come here: its shim is connected there to the command that has started it. The answer is [`Reply::Ready`], and what
+    /// follows is said as between that command and that shim.
+    Attach {
+        /// The number of the program that the shim has had first.
+        program: u32,
+        /// The attempt to bring the program here.
+        transfer: Transfer,
+    },
+    /// Go on to send what is left of the memory of a program that has come from there: the connection was lost. The answer is [`Reply::Ready`], and what follows is said as between the shim
+    /// that the program has come to and the one that it has left, [`FromDestination::Lacks`] first.
+    Follow {
+        /// The number of the program there.
+        program: u32,
+        /// The attempt in which it has come.
+        transfer: Transfer,
+    },
+    /// Serve this node's files to a program there. The answer is [`Reply::Ready`], and what follows are FUSE's messages (`maize-files`).
+    Files,
     /// Has this program come? If not, it is not to come any more.
     Settle(Transfer),
     /// Is it unknown to you, or not made true yet, what has become of this program of yours? The answer is [`Reply::Awaits`].
@@ -77,7 +101,7 @@ pub enum Request {
         /// It is to run on here.
         here: bool,
     },
-    /// Ask another node. Only from the same machine. The answer is that node's.
+    /// Ask another node. Only from the same machine. The answer is that node's; if it is [`Reply::Ready`], to [`Request::Follow`], the connection is handed over then.
     Relay {
         /// The node.
         node: String,
@@ -130,61 +154,8 @@ pub enum Reply {
     Settled(Option<u32>),
     /// [`Request::Settle`] may still be asked.
     Awaits(bool),
-}
-
-/// The name of one attempt to bring a program to another node.
-pub type Transfer = [u8; 16];
-
-/// Where a program is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Location {
-    /// The node.
-    pub node: String,
-    /// Its number there.
-    pub program: u32,
-}
-
-/// A program that comes from another node.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Arrival {
-    /// As it was started, with the ISA that it is to be on here.
-    pub start: Start,
-    /// As it is known where it comes from.
-    pub status: ProgramStatus,
-    /// Names this attempt.
-    pub transfer: Transfer,
-}
-
-/// What the shim that a program leaves says to the one that it comes to.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum ToDestination {
-    /// The program uses these by their names. The answer is [`FromDestination::Suitable`], or a refusal.
-    Needs(Vec<Need>),
-    /// The program has written this so far.
-    Log(LogRecord),
-    /// A part of the program, as a snapshot.
-    Piece(Vec<u8>),
-    /// That was the last.
-    EndOfPieces,
-    /// The program is yours: it will never run here again.
-    Commit,
-    /// It is known here that you have it.
-    Known,
-}
-
-/// What the shim that a program comes to says to the one that it leaves.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum FromDestination {
-    /// The program can come, and will have this number.
-    Ready(u32),
-    /// It cannot come, for this reason.
-    Refused(String),
-    /// What it needs is here.
-    Suitable,
-    /// All of it is here, and waits.
-    Restored,
-    /// It is here, and runs.
-    Taken,
+    /// What is asked for is nowhere any more, because of this: to ask again is of no use. Only to the same machine.
+    Gone(String),
 }
 
 /// To become a member.
@@ -261,270 +232,10 @@ pub struct NodeStatus {
     pub report: Option<Report>,
 }
 
-/// Bytes that the kernel has no encoding for: arguments, variables, names of files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Text(Vec<u8>);
-
-impl From<OsString> for Text {
-    fn from(text: OsString) -> Text {
-        Text(text.into_vec())
-    }
-}
-
-impl From<Text> for OsString {
-    fn from(text: Text) -> OsString {
-        OsString::from_vec(text.0)
-    }
-}
-
-impl Text {
-    /// As the kernel takes it.
-    #[must_use]
-    pub fn as_os_str(&self) -> &std::ffi::OsStr {
-        std::ffi::OsStr::from_bytes(&self.0)
-    }
-}
-
-/// A program to be run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Start {
-    /// Of the executable (SHA-256).
-    pub hash: [u8; 32],
-    /// The executable's size in bytes.
-    pub size: u64,
-    /// The program's arguments, its name first.
-    pub arguments: Vec<Text>,
-    /// Its variables.
-    pub environment: Vec<(Text, Text)>,
-    /// Its working directory.
-    pub directory: Text,
-    /// Its file mode creation mask.
-    pub umask: u32,
-    /// The ISA to start on; the machine's own if `None`.
-    pub isa: Option<String>,
-    /// To move between these, if any.
-    pub hop: Option<Hop>,
-    /// How it is attached to who starts it.
-    pub attached: Attached,
-}
-
-/// A tour between ISAs of one node.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Hop {
-    /// In this order.
-    pub isas: Vec<String>,
-    /// Time between moves, in microseconds.
-    pub every_us: u64,
-    /// At random, with this seed.
-    pub seed: Option<u64>,
-    /// At most so often.
-    pub limit: u64,
-}
-
-/// Where a program's standard streams are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Attached {
-    /// In a log.
-    No,
-    /// In three pipes.
-    Pipes,
-    /// In a terminal.
-    Terminal {
-        /// Its size.
-        size: TerminalSize,
-        /// Standard error is a pipe of its own.
-        separate_error: bool,
-    },
-}
-
-/// The size of a terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TerminalSize {
-    /// In characters.
-    pub rows: u16,
-    /// In characters.
-    pub columns: u16,
-}
-
-/// What the shim of a program says to who started it.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum FromProgram {
-    /// It runs, under this number.
-    Started(u32),
-    /// It could not be started.
-    CannotStart {
-        /// The status that `maize run` is to end with.
-        status: i32,
-        /// Why.
-        message: String,
-    },
-    /// It has written this.
-    Output(Stream, Vec<u8>),
-    /// So many bytes of its input have been taken.
-    Taken(u32),
-    /// It has ended.
-    Ended(Ending),
-}
-
-/// How a program has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ending {
-    /// With this status.
-    Status(i32),
-    /// By this signal.
-    Signal(i32),
-}
-
-/// What who has started a program says to its shim.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum ToProgram {
-    /// Bytes for its standard input. Not more than [`WINDOW`] that have not been taken.
-    Input(Vec<u8>),
-    /// There is no more.
-    EndOfInput,
-    /// A signal.
-    Signal(u8),
-    /// The terminal has another size.
-    Resize(TerminalSize),
-}
-
-/// How much of a program's input may be on its way.
-pub const WINDOW: u32 = 1 << 18;
-
-/// Which of its streams a program has written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stream {
-    /// Standard output.
-    Output,
-    /// Standard error.
-    Error,
-}
-
-/// What a detached program has written at a time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogRecord {
-    /// Microseconds since 1970.
-    pub time_us: u64,
-    /// Where to.
-    pub stream: Stream,
-    /// What.
-    pub bytes: Vec<u8>,
-}
-
-/// How a program on a node is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ProgramStatus {
-    /// Its number on its node: the process id of its shim.
-    pub program: u32,
-    /// Its name and arguments.
-    pub command: Vec<String>,
-    /// Who has started it.
-    pub started_by: String,
-    /// When, in seconds since 1970.
-    pub started: u64,
-    /// What it is doing.
-    pub state: ProgramState,
-}
-
-/// What a program is doing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProgramState {
-    /// It runs.
-    Running,
-    /// It has ended.
-    Ended(Ending),
-    /// It has been given to another node, which has not said whether it has it.
-    Unsettled(Passage),
-    /// It has gone to another node.
-    Moved(Location),
-    /// Its shim is gone, and has not said how it ended.
-    Lost,
-}
-
-/// A program that is one node's or the other's, and it is not known which.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Passage {
-    /// Where it is if it has come.
-    pub to: Location,
-    /// The attempt.
-    pub transfer: Transfer,
-    /// What holds it here. They are stopped.
-    pub hosts: Vec<HostProcess>,
-    /// Why it is not known.
-    pub reason: Option<String>,
-}
-
-impl Passage {
-    /// What there is to know and to do about a program with this number, for people.
-    #[must_use]
-    pub fn advice(&self, program: u32) -> String {
-        let Passage { to, reason, .. } = self;
-        let because = reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
-        format!(
-            "{program} waits: it was given to {0}, as {0}:{1}, which has not said whether it has it{because}. It goes on here or there as soon as {0} answers. \
-             If {0} never will: maize node settle {program} --here or --gone",
-            to.node, to.program
-        )
-    }
-}
-
-/// Sends a message.
-///
-/// # Errors
-/// If the connection fails, or the message is longer than [`LIMIT`].
-pub fn send<T: Serialize>(stream: &mut impl Write, message: &T) -> io::Result<()> {
-    let bytes = postcard::to_extend(message, vec![0; 4]).map_err(io::Error::other)?;
-    let mut bytes = bytes;
-    let length = bytes.len() - 4;
-    if length > LIMIT {
-        let message = format!("{length} bytes of arguments and environment; {LIMIT} at most go to another node");
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-    }
-    bytes[..4].copy_from_slice(&u32::try_from(length).unwrap_or(0).to_le_bytes());
-    stream.write_all(&bytes)
-}
-
-/// Receives a message of at most `limit` bytes; `None` if the connection has been closed before one.
-///
-/// # Errors
-/// If the connection fails, or there is something else than a message.
-pub fn receive<T: DeserializeOwned>(stream: &mut impl Read, limit: usize) -> io::Result<Option<T>> {
-    let mut length = [0; 4];
-    if stream.read(&mut length[..1])? == 0 {
-        return Ok(None);
-    }
-    stream.read_exact(&mut length[1..])?;
-    let length = u32::from_le_bytes(length) as usize;
-    let wrong = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
-    if length > limit {
-        return Err(wrong(format!("a message of {length} bytes; {limit} at most are read")));
-    }
-    let mut bytes = Vec::new();
-    // Memory grows with what comes, not with what is announced.
-    stream.by_ref().take(length as u64).read_to_end(&mut bytes)?;
-    if bytes.len() < length {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    decode(&bytes).map(Some).map_err(|error| wrong(format!("not a message: {error}")))
-}
-
-/// Reads a message from all of these bytes.
-///
-/// # Errors
-/// If they are not one.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> postcard::Result<T> {
-    match postcard::take_from_bytes(bytes)? {
-        (message, []) => Ok(message),
-        _ => Err(postcard::Error::DeserializeBadEncoding),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
 
     #[test]
     fn messages_are_received_as_sent_and_limits_are_kept() {

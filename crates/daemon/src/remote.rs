@@ -4,10 +4,13 @@
 use crate::channel::{Opener, Sealer};
 use crate::client::{Connection, Node, unexpected};
 use crate::error::{NodeError, Result};
+use crate::limits::Limits;
 use crate::message::{
     Attached, Ending, FromProgram, Hop, LIMIT, PIECE, Reply, Request, Start, Stream, TerminalSize, Text, ToProgram,
     WINDOW, receive, send,
 };
+use crate::sync::lock;
+use maize_node::Address;
 use ring::digest::{Context, SHA256};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
@@ -33,6 +36,12 @@ pub struct RemoteRun {
     pub hop: Option<Hop>,
     /// Do not wait for it.
     pub detach: bool,
+    /// It can move while it has children, even if it has a terminal.
+    pub movable: bool,
+    /// An address that it has by itself.
+    pub address: Option<Address>,
+    /// It sees the files of this node, wherever it is.
+    pub home: bool,
 }
 
 /// What has become of it.
@@ -60,9 +69,14 @@ pub fn run(node: &Node, name: &str, options: RemoteRun) -> Result<Outcome> {
         environment: std::env::vars_os().map(|(name, value)| (name.into(), value.into())).collect(),
         directory: directory.into_os_string().into(),
         umask: umask(),
+        limits: Limits::own(),
         isa: options.isa,
         hop: options.hop,
         attached,
+        // In a terminal the kernel's own table of processes does more for those that nobody wants to move.
+        movable: options.movable || !matches!(attached, Attached::Terminal { .. }),
+        address: options.address,
+        files: options.home.then(|| node.identity().configuration.name.clone()),
     };
     let mut connection = node.connect(Some(name))?;
     connection.send(&Request::Start(Box::new(start)))?;
@@ -140,7 +154,12 @@ fn begin(connection: &mut Connection, file: &mut File, path: &Path) -> Result<u3
     let Connection { name, sealer, opener } = connection;
     offer(sealer, opener, name, file, path)?;
     match connection.receive()? {
-        FromProgram::Started(program) => Ok(program),
+        FromProgram::Started { program, lowered } => {
+            for limit in lowered {
+                eprintln!("maize: warning: node {}: {limit}", connection.name);
+            }
+            Ok(program)
+        }
         FromProgram::CannotStart { status, message } => Err(NodeError::CannotStart { status, message }),
         other => {
             Err(NodeError::Protocol { peer: connection.name.clone(), message: format!("{other:?} before the start") })
@@ -159,7 +178,7 @@ struct Shared {
 impl Shared {
     /// The one who receives finds out if the connection is lost.
     fn say(&self, message: &ToProgram) {
-        let mut sealer = self.sealer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sealer = lock(&self.sealer);
         let _ = send(&mut *sealer, message);
     }
 }
@@ -189,16 +208,14 @@ fn relay(connection: Connection, attached: Attached) -> Result<Ending> {
                 }
             }
             Some(FromProgram::Taken(length)) => {
-                *shared.credit.lock().unwrap_or_else(PoisonError::into_inner) += length;
+                *lock(&shared.credit) += length;
                 shared.more_credit.notify_one();
             }
             Some(FromProgram::Ended(ending)) => return Ok(ending),
             Some(FromProgram::CannotStart { status, message }) => {
                 return Err(NodeError::CannotStart { status, message });
             }
-            Some(FromProgram::Started(_)) => {
-                return Err(NodeError::Protocol { peer: name, message: "it has started twice".into() });
-            }
+            Some(other) => return Err(NodeError::Protocol { peer: name, message: format!("{other:?} by a program") }),
             None => return Err(lost(io::ErrorKind::UnexpectedEof.into())),
         }
     }
@@ -208,7 +225,7 @@ fn relay_input(shared: &Shared) {
     let mut buffer = vec![0; PIECE];
     loop {
         let credit = {
-            let credit = shared.credit.lock().unwrap_or_else(PoisonError::into_inner);
+            let credit = lock(&shared.credit);
             let credit = shared.more_credit.wait_while(credit, |credit| *credit == 0);
             *credit.unwrap_or_else(PoisonError::into_inner)
         };
@@ -219,7 +236,7 @@ fn relay_input(shared: &Shared) {
             Ok(0) | Err(_) => return shared.say(&ToProgram::EndOfInput),
             Ok(length) => {
                 let sent = u32::try_from(length).unwrap_or(u32::MAX);
-                *shared.credit.lock().unwrap_or_else(PoisonError::into_inner) -= sent;
+                *lock(&shared.credit) -= sent;
                 shared.say(&ToProgram::Input(buffer[..length].to_vec()));
             }
         }

@@ -15,12 +15,11 @@ mod portable;
 mod query;
 mod ready;
 mod response_file;
-pub mod terminal;
 mod translation;
 mod unit;
 
 pub use error::CcError;
-pub use ready::{build_sysroot, sysroot};
+pub use ready::{BuildLine, build_sysroot, sysroot};
 pub use unit::Compiler;
 
 pub(crate) use clang::exit_code;
@@ -33,6 +32,7 @@ pub(crate) use unit::non_migrating;
 use crate::sysroot::{Language, Tools};
 use clang::Clang;
 use invocation::{Mode, Source};
+use maize_terminal as terminal;
 use std::ffi::OsString;
 
 /// Does what a command line (without the program's name) asks for, and returns the exit status. What goes wrong is reported on standard error.

@@ -13,7 +13,7 @@ mod toolchain;
 
 pub use error::RustError;
 
-use crate::cc::terminal;
+use maize_terminal as terminal;
 use std::ffi::OsString;
 
 /// `maize cargo`: returns cargo's exit status.

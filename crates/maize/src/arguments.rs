@@ -3,9 +3,9 @@
 pub mod nodes;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParser};
-use clap::{Args, Parser, ValueHint};
+use clap::{Args, Parser, ValueEnum, ValueHint};
 use maize_abi::Isa;
-use maize_node::MoveList;
+use maize_node::{Address, MoveList};
 use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -211,6 +211,13 @@ Example:
 
 Exit status: llvm-strip's.";
 
+/// What becomes of large memory in a move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Memory {
+    Copy,
+    PostCopy,
+}
+
 #[derive(Args, Debug)]
 pub struct Run {
     /// ISA to start on [default: the first of --hop, or this machine's]
@@ -254,18 +261,28 @@ pub struct Run {
     /// How long the program may take to reach a migration point before the record says so
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     pub patience: Duration,
+    /// What becomes of large memory in a move: it is copied while the program waits, or brought while the program runs on, where the kernel allows that
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Memory::PostCopy)]
+    pub memory: Memory,
     /// Show no status line
     #[arg(long, short)]
     pub quiet: bool,
-    /// Run it on this node; its streams, terminal and signals are relayed, and it has the environment and working directory of here
+    /// Run it on this node; its streams, terminal and signals are relayed, and it has the environment, working directory and resource limits of here
     #[arg(long, value_name = "NAME", conflicts_with_all = ["mean", "moves", "report", "json", "kill_destination"])]
     pub node: Option<String>,
     /// With --node: do not wait for the program; print its name for `maize logs`
     #[arg(long, short, requires = "node")]
     pub detach: bool,
+    /// With --detach: give the program an address of its own, which it takes along with its connections when it goes to another node; the interface is
+    /// that which has an address of the same network, unless it is named
+    #[arg(long, value_name = "IP/PREFIX[%INTERFACE]", requires = "detach")]
+    pub address: Option<Address>,
     /// With --node: the program's working directory there
     #[arg(long, value_name = "DIR", requires = "node")]
     pub directory: Option<PathBuf>,
+    /// With --node: the program sees the files of this machine, wherever it is, instead of those of the node that it is on; maized serves them
+    #[arg(long, requires = "node")]
+    pub home_files: bool,
     /// With --node: the directory of this machine's own node
     #[arg(long, value_name = "DIR", env = "MAIZE_NODE_DIR", hide = true)]
     pub dir: Option<PathBuf>,
@@ -293,6 +310,8 @@ Examples:
   maize run --checkpoint-every 30s --checkpoint job.snapshot ./simulate
   maize run --node b ./compress <big.tar >big.tar.z
   maize run --node b --detach ./server && maize logs --follow b:4711
+  maize run --node b --detach --address 10.9.0.100/24 ./server
+  maize run --node b --home-files ./build-index ~/corpus
   maize run --moves 1200:aarch64,1201:x86_64 ./compress big.tar";
 
 #[derive(Args, Debug)]
@@ -404,6 +423,18 @@ pub enum SysrootAction {
     },
     /// Print the directory
     Path,
+}
+
+impl SysrootAction {
+    /// As maize-toolchain has it.
+    pub fn words(self) -> Vec<OsString> {
+        let words: &[&str] = match self {
+            SysrootAction::Build { cxx: false } => &["build"],
+            SysrootAction::Build { cxx: true } => &["build", "--cxx"],
+            SysrootAction::Path => &["path"],
+        };
+        words.iter().map(OsString::from).collect()
+    }
 }
 
 const SYSROOT: &str = "\

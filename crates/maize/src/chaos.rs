@@ -5,7 +5,7 @@ use crate::arguments::Chaos;
 use crate::error::{CommandError, print};
 use crate::run::{Failure, create, find};
 use maize_chaos::{ChaosError, Expected, Options, Program, Progress, Report};
-use maize_driver::cc::terminal::{self, StatusLine};
+use maize_terminal::{self as terminal, StatusLine};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write as _;

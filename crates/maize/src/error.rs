@@ -1,7 +1,6 @@
 //! What can go wrong in the command itself.
 
 use maize_daemon::NodeError;
-use maize_driver::sysroot::SysrootError;
 use maize_image::ImageError;
 use maize_node::ControlError;
 use std::io;
@@ -13,9 +12,6 @@ pub enum CommandError {
     /// A file is not a multi-ISA program, or damaged.
     #[error("{}{}", .0, cause(.0))]
     Image(#[from] ImageError),
-    /// The sysroot could not be built.
-    #[error(transparent)]
-    Sysroot(#[from] SysrootError),
     /// A running program could not be asked.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -33,9 +29,9 @@ pub enum CommandError {
     /// Nodes.
     #[error(transparent)]
     Node(#[from] NodeError),
-    /// There is no maized, or it does not run.
+    /// A program that belongs to this one is not there, or does not run.
     #[error("cannot run {}: {source}; it is installed beside maize", path.display())]
-    NoDaemon {
+    NotBeside {
         /// What was tried.
         path: PathBuf,
         /// Why.

@@ -4,6 +4,7 @@
 //! link such as `maize-cc`; clap reads those of the other subcommands ([`arguments`]).
 
 mod arguments;
+mod beside;
 mod chaos;
 mod error;
 mod inspect;
@@ -12,25 +13,20 @@ mod nodes;
 mod run;
 mod running;
 mod status;
-mod sysroot;
-mod tools;
 
 use arguments::{Arguments, Subcommand};
 use clap::{CommandFactory as _, Parser as _};
-use maize_driver::cc::terminal;
-use maize_driver::sysroot::Language;
+use maize_terminal as terminal;
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// For LLVM's allocations, too: glibc's spends half of the time of large units on searching its lists (docs/why.md).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// What is wrong with the command line itself.
 const USAGE: i32 = 2;
+/// As a shell's, of a command that cannot be found.
+const CANNOT_RUN_TOOL: i32 = 127;
 /// As podman's: `maize run` could not run the program. A program's own status seldom is this one.
 const CANNOT_RUN: i32 = 125;
 
@@ -64,16 +60,15 @@ fn raw(tool: &str, arguments: &[OsString]) -> Option<i32> {
     if arguments::RAW.contains(&tool) && arguments == ["--help"] {
         return Some(help(tool));
     }
-    match tool {
-        "cc" => Some(maize_driver::cc::main(Language::C, arguments)),
-        "c++" => Some(maize_driver::cc::main(Language::Cxx, arguments)),
-        "rustc" => Some(maize_driver::rust::rustc(arguments)),
-        "cargo" => Some(maize_driver::rust::cargo(arguments)),
-        // Called by rustc, by the name of a symbolic link.
-        "rust-linker" => Some(maize_driver::rust::linker(arguments)),
-        "ar" | "ranlib" | "nm" | "strip" => Some(tools::execute(tool, arguments)),
-        _ => None,
-    }
+    arguments::RAW.contains(&tool).then(|| become_toolchain(tool, arguments))
+}
+
+/// Becomes the program that has the compilers; returns an exit status if that cannot be.
+fn become_toolchain(tool: &str, arguments: &[OsString]) -> i32 {
+    let error =
+        beside::execute(beside::TOOLCHAIN, [OsStr::new(tool)].into_iter().chain(arguments.iter().map(AsRef::as_ref)));
+    terminal::error(&error);
+    CANNOT_RUN_TOOL
 }
 
 fn help(tool: &str) -> i32 {
@@ -99,7 +94,7 @@ fn execute(subcommand: Subcommand) -> i32 {
         Subcommand::Nodes(options) => nodes::list(options),
         Subcommand::Logs(options) => nodes::logs(options),
         Subcommand::Inspect(options) => inspect::execute(&options),
-        Subcommand::Sysroot(options) => sysroot::execute(&options),
+        Subcommand::Sysroot(options) => return become_toolchain("sysroot", &options.action.words()),
         Subcommand::Completions(options) => manual::completions(options.shell),
         Subcommand::Man(options) => manual::pages(&options.directory),
         // Taken by `raw` before clap sees them.

@@ -10,10 +10,11 @@ use maize_daemon::NodeError;
 use maize_daemon::client::Node;
 use maize_daemon::message::{Ending, Hop};
 use maize_daemon::remote::{self, Outcome, RemoteRun};
-use maize_driver::cc::terminal;
 use maize_node::{
-    ChangedFiles, Draw, Event, EventMoves, EventPlan, Exit, HopPlan, Periodic, Report, RunError, RunOptions,
+    ChangedFiles, Draw, Event, EventMoves, EventPlan, Exit, HopPlan, Machine, Memory, Periodic, Report, RunError,
+    RunOptions,
 };
+use maize_terminal as terminal;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use std::env;
 use std::ffi::OsString;
@@ -81,8 +82,14 @@ fn run(options: Run) -> Result<Exit, Failure> {
         events,
         patience: options.patience,
         kill_destination: options.kill_destination,
+        memory: match options.memory {
+            arguments::Memory::Copy => Memory::Copy,
+            arguments::Memory::PostCopy => Memory::PostCopy,
+        },
         signals: signals_to_hand_on(),
         departures: None,
+        address: None,
+        machine: Machine::here(),
     };
     let result = maize_node::run(&run, &mut |event| {
         if let Event::Moved(migration) = event {
@@ -110,8 +117,11 @@ fn go_on(options: &Restore) -> Result<Exit, Failure> {
         events: None,
         patience: Duration::from_secs(2),
         kill_destination: Vec::new(),
+        memory: Memory::default(),
         signals: signals_to_hand_on(),
         departures: None,
+        address: None,
+        machine: Machine::here(),
     };
     let changed = match options.changed_files {
         Changed::Refuse => ChangedFiles::Refuse,
@@ -160,6 +170,9 @@ fn elsewhere(options: Run, program: PathBuf) -> Result<Exit, Failure> {
         isa: options.isa.map(|isa| isa.name().to_owned()),
         hop,
         detach: options.detach,
+        movable: options.movable,
+        address: options.address,
+        home: options.home_files,
     };
     match remote::run(&node, &name, remote).map_err(failed)? {
         Outcome::Ended(Ending::Status(status)) => Ok(Exit::Status(status)),

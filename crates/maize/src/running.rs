@@ -8,8 +8,8 @@ use maize_daemon::NodeError;
 use maize_daemon::client::{Node, Travel};
 use maize_daemon::drain::Drain;
 use maize_daemon::message::Location;
-use maize_driver::cc::terminal;
 use maize_node::{Action, Answer, CONTROL_VERSION, ControlError, Controlled, Outcome, Saved, Status};
+use maize_terminal as terminal;
 use serde::Serialize;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -147,6 +147,11 @@ pub fn migrate(options: &Migrate) -> i32 {
             };
         }
         Goal::Isa(_) if options.isa.is_some() => return refused("--isa is for moves to another node; say either"),
+        Goal::Isa(_) if options.memory.order().is_some() => {
+            return refused(
+                "--memory is for moves to another node; between ISAs it is `maize run --memory` that says it",
+            );
+        }
         Goal::Isa(_) if name.node.is_some() => {
             return refused("a program changes the ISA where it is: run this on that node, with the PID alone");
         }
@@ -192,6 +197,7 @@ fn migrate_all(options: &Migrate) -> Result<i32, CommandError> {
         to,
         isa: options.isa.map(|isa| isa.name().to_owned()),
         timeout: options.timeout,
+        memory: options.memory.order(),
         dry_run: options.dry_run,
     };
     nodes::drain(&Node::open(options.place.dir.clone())?, &drain, options.json)
@@ -201,7 +207,7 @@ fn migrate_to_node(options: &Migrate, name: &ProgramName, to: &str) -> Result<()
     let ProgramName { node, program } = name;
     let local = Node::open(options.place.dir.clone())?;
     let isa = options.isa.map(|isa| isa.name().to_owned());
-    let travel = Travel { to: to.to_owned(), isa, timeout: options.timeout };
+    let travel = Travel { to: to.to_owned(), isa, timeout: options.timeout, memory: options.memory.order() };
     if options.dry_run {
         local.can_migrate(node.as_deref(), *program, &travel)?;
         return print(&match options.json {
@@ -248,7 +254,8 @@ pub fn checkpoint(options: &Checkpoint) -> i32 {
         }
     };
     let timeout_ms = u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX);
-    let action = Action::Checkpoint { file, leave_running: options.leave_running, timeout_ms };
+    let action =
+        Action::Checkpoint { file, leave_running: options.leave_running, incremental: options.incremental, timeout_ms };
     let saved = match Controlled::find(options.pid).and_then(|mut program| program.ask(action)) {
         Ok(Answer::Saved(saved)) => saved,
         Ok(_) => return explain(&ControlError::Ended),
@@ -259,7 +266,8 @@ pub fn checkpoint(options: &Checkpoint) -> i32 {
         false => {
             let pause = saved.pause_us / 1000.0;
             let what = if options.leave_running { "runs on after" } else { "was ended after" };
-            Ok(format!("{}: {} bytes; the program {what} {pause:.2} ms\n", saved.file, saved.bytes))
+            let since = saved.base.map_or_else(String::new, |base| format!(", what has changed since {base}"));
+            Ok(format!("{}: {} bytes{since}; the program {what} {pause:.2} ms\n", saved.file, saved.bytes))
         }
     };
     match text.and_then(|text| print(&text)) {

@@ -1,7 +1,7 @@
 //! The status line of `maize run`: where the program runs now, in the terminal's last row. The program has the rows above,
 //! as with apt: the row is taken out of the region that scrolls.
 
-use maize_driver::cc::terminal::StatusLine;
+use maize_terminal::StatusLine;
 use rustix::termios::tcgetwinsize;
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 

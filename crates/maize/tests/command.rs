@@ -98,3 +98,16 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let output = Command::new("sh").args(["-c", &line]).output().unwrap();
     assert_eq!(text(&output.stderr), "");
 }
+
+#[test]
+fn a_program_that_belongs_to_it_and_is_missing_is_named() {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let alone = directory.path().join("maize");
+    fs::hard_link(MAIZE, &alone).unwrap();
+    for (words, status, name) in [(["cc", "hello.c"], 127, "maize-toolchain"), (["node", "start"], 1, "maized")] {
+        let output = Command::new(&alone).args(words).env("PATH", directory.path()).output().unwrap();
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{message}");
+        assert!(message.contains(&format!("cannot run {name}")) && message.contains("beside maize"), "{message}");
+    }
+}

@@ -1,33 +1,50 @@
-//! Taking a snapshot of a running program: all its processes stop where they can be suspended and hand over what they are; when that has
-//! been written they are ended, or run on. Whatever goes wrong, they run on.
+//! Taking a snapshot of a running program: most of its memory is written while it runs; then all its processes stop where they can be suspended and hand over what they are; when
+//! that has been written they are ended, or run on. Whatever goes wrong, they run on.
 
+use crate::chain::{Chain, Link};
 use crate::control::door::Client;
 use crate::control::protocol::{Answer, Failure, FailureKind, Saved};
 use crate::departure::Carry;
-use crate::describe::Description;
+use crate::describe::{Description, Destination};
+use crate::draft::Draft;
+use crate::network::{Carried, Gate};
+use crate::precopy::Precopy;
 use crate::processes::Id;
-use crate::program::{CLOSE_ON_EXEC, Held, OF_REGION, Program, Stage, monotonic_ns};
+use crate::program::{CLOSE_ON_EXEC, Held, OF_REGION, Program, Stage, since_1970_ns};
 use crate::supervisor::{Left, Supervisor};
-use crate::write::{Parts, Writing};
-use maize_abi::control::Run;
+use crate::tracker::Tracker;
+use crate::watching::WATCHES_WITHIN;
+use crate::worker::Worker;
+use crate::write::{Memory, Parts, Writing, Written, carry_away, write_file};
 use maize_abi::processes::SignalInformation;
-use maize_snapshot::{Descriptor, Executable, Mapped, Metadata, Process, Signal};
+use maize_snapshot::{Descriptor, Executable, Mapped, Metadata, Process, Signal, SnapshotError};
 use rustix::process::{Signal as KernelSignal, kill_process};
 use std::fs::File;
+use std::io;
+use std::mem;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Time between attempts.
 const AGAIN: Duration = Duration::from_millis(10);
 
 /// Where a snapshot goes.
 pub(crate) enum Goal {
-    /// To this file.
-    File(PathBuf),
+    /// To a file.
+    File(Target),
     /// To another node. Nothing when that is under way.
     Away(Option<Carry>),
+}
+
+/// A file that a snapshot is written to.
+pub(crate) struct Target {
+    /// With an absolute path.
+    pub(crate) path: PathBuf,
+    /// It holds only what has changed since the one before that was taken so, if that is known, and the next may build on it.
+    pub(crate) incremental: bool,
 }
 
 /// What is to be done.
@@ -40,6 +57,8 @@ pub(crate) struct Order {
     pub(crate) leave_running: bool,
     /// How long to try.
     pub(crate) timeout: Duration,
+    /// What has been sent ahead.
+    pub(crate) precopy: Precopy,
 }
 
 /// A snapshot being taken.
@@ -52,9 +71,33 @@ pub(crate) struct Checkpoint {
     began: Instant,
     /// Why the last attempt failed.
     reason: String,
+    /// Lets no connections in that could not go along.
+    gate: Option<Gate>,
+    /// What is written to if that is a file.
+    draft: Option<Draft>,
+    /// What that builds on, the whole one first.
+    links: Vec<Link>,
+}
+
+/// Why writing does not begin.
+enum Unwritten {
+    /// It will not as long as the program is as it is.
+    Refused(String),
+    /// It may when the program has run on.
+    NotNow(String),
+}
+
+impl From<String> for Unwritten {
+    fn from(reason: String) -> Unwritten {
+        Unwritten::Refused(reason)
+    }
 }
 
 enum Progress {
+    /// Processes are asked for what knows their changes, until this time from the start of the run.
+    Watching(Duration),
+    /// Memory is written while the program runs.
+    Ahead(Worker<(Draft, Precopy, Result<(), SnapshotError>)>),
     /// Nothing is done until this time from the start of the run.
     Resting(Duration),
     /// Processes are asked, until all wait.
@@ -71,9 +114,9 @@ impl Checkpoint {
     /// When there is something to do even if nothing happens.
     pub(crate) fn due(&self) -> Option<Duration> {
         match self.stage {
-            Progress::Resting(until) => Some(until),
+            Progress::Watching(until) | Progress::Resting(until) => Some(until),
             Progress::Stopping | Progress::Signals | Progress::Failing => Some(self.deadline),
-            Progress::Writing(..) => None,
+            Progress::Ahead(_) | Progress::Writing(..) => None,
         }
     }
 
@@ -85,6 +128,7 @@ impl Checkpoint {
     /// Becomes readable when there is something to do.
     pub(crate) fn done(&self) -> Option<BorrowedFd<'_>> {
         match &self.stage {
+            Progress::Ahead(worker) => Some(worker.done()),
             Progress::Writing(writing, _) => Some(writing.done()),
             _ => None,
         }
@@ -93,27 +137,106 @@ impl Checkpoint {
 
 impl Supervisor<'_> {
     /// Begins.
-    pub(crate) fn checkpoint(&mut self, order: Order) -> Result<Checkpoint, String> {
+    pub(crate) fn checkpoint(&mut self, mut order: Order) -> Result<Checkpoint, String> {
         self.take_over_processes()?;
-        let deadline = self.common.started.elapsed().saturating_add(order.timeout);
-        Ok(Checkpoint { order, deadline, stage: Progress::Stopping, began: Instant::now(), reason: String::new() })
+        let now = self.common.started.elapsed();
+        let deadline = now.saturating_add(order.timeout);
+        let mut stage = Progress::Stopping;
+        let mut gate = None;
+        let (mut draft, mut links) = (None, Vec::new());
+        if let Goal::File(target) = &order.to {
+            let (begun, precopy, older) = self.draft(target).map_err(|error| {
+                format!(
+                    "no snapshot was taken, and the program runs on: cannot write {}: {error}",
+                    target.path.display()
+                )
+            })?;
+            (draft, links, order.precopy) = (Some(begun), older, precopy);
+            stage = Progress::Watching(now + WATCHES_WITHIN);
+        } else if self.keeps_connections(&order) {
+            gate = Some(Gate::of(self.programs.values().map(|program| program.current.pid())));
+            // For those that are on their way in.
+            stage = Progress::Resting(now + AGAIN);
+        }
+        Ok(Checkpoint { order, deadline, stage, began: Instant::now(), reason: String::new(), gate, draft, links })
+    }
+
+    /// Begins a file, with what is known of the program's memory since the snapshots that it builds on.
+    fn draft(&mut self, target: &Target) -> Result<(Draft, Precopy, Vec<Link>), SnapshotError> {
+        let chain = self.chain.take().filter(|_| target.incremental).and_then(|mut chain| {
+            let is_there = |id: Id, tracker: &Arc<Tracker>| {
+                let current = self.programs.get(&id).and_then(Program::tracker);
+                current.is_some_and(|current| Arc::ptr_eq(&current, tracker))
+            };
+            chain.precopy.keep(is_there);
+            let foundation = (!chain.precopy.is_empty()).then(|| chain.foundation(&target.path)).flatten()?;
+            Some((foundation, chain))
+        });
+        Ok(match chain {
+            Some((foundation, Chain { precopy, links })) => {
+                (Draft::new(&target.path, Some(foundation), true)?, precopy, links)
+            }
+            // What the processes are known by has been dropped: everything counts as changed.
+            None => (Draft::new(&target.path, None, target.incremental)?, Precopy::default(), Vec::new()),
+        })
+    }
+
+    /// Writes memory while the program runs, if what changes there is known.
+    fn write_ahead(&mut self, job: &mut Checkpoint, waits: bool) -> Result<(), String> {
+        let Some(watches) = self.watches(&job.order.precopy, waits) else { return Ok(()) };
+        // Snapshots of a chain hold what has changed, which has to be known for that.
+        job.order.precopy.add(watches.into_iter().filter(|(_, tracker)| tracker.is_exact()).collect());
+        let Some(mut draft) = job.draft.take_if(|_| !job.order.precopy.is_empty()) else {
+            self.begin_to_stop(job);
+            return Ok(());
+        };
+        let mut precopy = mem::take(&mut job.order.precopy);
+        let worker = Worker::begin(Some(draft.cancelled()), move || {
+            let result = precopy.rounds(|precopy, _| precopy.round_to_file(draft.writer()));
+            (draft, precopy, result)
+        });
+        job.stage = Progress::Ahead(worker.map_err(|error| format!("a thread cannot be started: {error}"))?);
+        Ok(())
+    }
+
+    fn begin_to_stop(&mut self, job: &mut Checkpoint) {
+        job.deadline = self.common.started.elapsed().saturating_add(job.order.timeout);
+        (job.stage, job.began) = (Progress::Stopping, Instant::now());
     }
 
     /// Goes on; nothing when it is done.
     pub(crate) fn advance_checkpoint(&mut self, mut job: Checkpoint) -> Option<Checkpoint> {
         let now = self.common.started.elapsed();
         match &mut job.stage {
+            Progress::Watching(until) => {
+                let waits = now < *until;
+                if let Err(reason) = self.write_ahead(&mut job, waits) {
+                    return self.fail(job, FailureKind::Refused, reason);
+                }
+                if matches!(job.stage, Progress::Stopping) {
+                    return self.advance_checkpoint(job);
+                }
+            }
+            Progress::Ahead(worker) => match worker.result() {
+                None => {}
+                Some((draft, _, Err(error))) => return self.fail(job, FailureKind::Refused, draft.failed(&error)),
+                Some((draft, precopy, Ok(()))) => {
+                    (job.draft, job.order.precopy) = (Some(draft), precopy);
+                    self.begin_to_stop(&mut job);
+                    return self.advance_checkpoint(job);
+                }
+            },
             Progress::Resting(until) if now >= *until => {
                 (job.stage, job.began) = (Progress::Stopping, Instant::now());
+                return self.advance_checkpoint(job);
             }
             Progress::Resting(_) => {}
-            Progress::Stopping | Progress::Signals => match self.stop(&job.stage) {
-                Err(reason) => {
-                    job.reason = reason;
-                    self.let_all_go();
-                    job.stage = Progress::Failing;
+            Progress::Stopping | Progress::Signals => match self.stop(&job.stage, &job.order.precopy) {
+                Err(reason) => return self.try_again(job, reason),
+                Ok(true) if job.gate.as_ref().is_some_and(Gate::is_crowded) => {
+                    return self.try_again(job, "connections wait to be accepted, and would be lost".to_owned());
                 }
-                Ok(true) => match self.write(&mut job.order) {
+                Ok(true) => match self.write(&mut job) {
                     Ok(writing) => {
                         let stopped = job.began.elapsed();
                         if job.order.leave_running {
@@ -121,7 +244,8 @@ impl Supervisor<'_> {
                         }
                         job.stage = Progress::Writing(writing, stopped);
                     }
-                    Err(reason) => return self.fail(job, FailureKind::Refused, reason),
+                    Err(Unwritten::Refused(reason)) => return self.fail(job, FailureKind::Refused, reason),
+                    Err(Unwritten::NotNow(reason)) => return self.try_again(job, reason),
                 },
                 Ok(false) if now >= job.deadline => {
                     let reason = self.laggards(&job.reason);
@@ -132,9 +256,9 @@ impl Supervisor<'_> {
             Progress::Writing(writing, stopped) => match writing.result() {
                 None => {}
                 Some(Err(reason)) => return self.fail(job, FailureKind::Refused, reason),
-                Some(Ok(bytes)) => {
+                Some(Ok(written)) => {
                     let pause = if job.order.leave_running { *stopped } else { job.began.elapsed() };
-                    self.saved(&job, bytes, pause);
+                    self.saved(job, written, pause);
                     return None;
                 }
             },
@@ -151,14 +275,25 @@ impl Supervisor<'_> {
         Some(job)
     }
 
+    /// This attempt has failed; there is another one when all processes run on. That may be so by now, and then nothing comes of which one could hear it.
+    fn try_again(&mut self, mut job: Checkpoint, reason: String) -> Option<Checkpoint> {
+        self.let_all_go();
+        (job.stage, job.reason) = (Progress::Failing, reason);
+        self.advance_checkpoint(job)
+    }
+
+    fn keeps_connections(&self, order: &Order) -> bool {
+        matches!(order.to, Goal::Away(_)) && self.common.options.address.is_some()
+    }
+
     /// Asks the processes that have not been asked, those forked meanwhile included; whether all have handed over everything.
-    fn stop(&mut self, progress: &Progress) -> Result<bool, String> {
+    fn stop(&mut self, progress: &Progress, precopy: &Precopy) -> Result<bool, String> {
         let now = self.common.started.elapsed();
         for (id, program) in &mut self.programs {
             if let Some(reason) = program.never_saved().or_else(|| program.take_declined()) {
                 return Err(format!("process {id} cannot be saved: {reason}"));
             }
-            program.save(now).map_err(|error| error.to_string())?;
+            program.save(now, precopy).map_err(|error| error.to_string())?;
         }
         if matches!(progress, Progress::Stopping) && self.are_all(Stage::Waits) {
             self.programs.values_mut().for_each(Program::ask_for_signals);
@@ -187,6 +322,7 @@ impl Supervisor<'_> {
                 Some(format!("process {id} is stopped by a signal; let it go on (kill -CONT)"))
             }
             Some(Stage::LetGo) => None,
+            _ if program.is_in_parts() => Some(format!("process {id} still gets its memory from where it has been")),
             _ if program.is_asked() => Some(format!("process {id} is moving")),
             _ => Some(format!("process {id} has reached no migration point")),
         };
@@ -223,55 +359,70 @@ impl Supervisor<'_> {
     }
 
     /// The snapshot is on disk.
-    fn saved(&mut self, job: &Checkpoint, bytes: u64, pause: Duration) {
+    fn saved(&mut self, job: Checkpoint, written: Written, pause: Duration) {
         if !job.order.leave_running {
             for program in self.programs.values() {
                 // It waits, and will never run again.
                 let _ = kill_process(program.current.pid(), KernelSignal::KILL);
             }
             self.left = Some(match &job.order.to {
-                Goal::File(file) => Left::Saved(file.clone()),
+                Goal::File(target) => Left::Saved(target.path.clone()),
                 Goal::Away(_) => Left::Away,
             });
         }
-        if let (Some(client), Goal::File(file)) = (job.order.client, &job.order.to) {
-            let saved = Saved { file: file.display().to_string(), bytes, pause_us: pause.as_secs_f64() * 1e6 };
+        let (Goal::File(target), Some(link)) = (job.order.to, written.link) else { return };
+        if let Some(client) = job.order.client {
+            let (file, base) = (target.path.display().to_string(), link.base.as_ref());
+            let base = base.map(|base| base.display().to_string());
+            let saved = Saved { file, bytes: link.bytes, base, pause_us: pause.as_secs_f64() * 1e6 };
             self.answer_client(client, Answer::Saved(saved));
+        }
+        if target.incremental && job.order.leave_running && !written.precopy.is_empty() {
+            let links = job.links.into_iter().chain([link]).collect();
+            self.chain = Some(Chain { precopy: written.precopy, links });
         }
     }
 
     /// Describes the program, all of whose processes wait, and begins to write that.
-    fn write(&self, order: &mut Order) -> Result<Writing, String> {
-        let mut description = Description::new(self.streams.clone(), order.leave_running);
+    fn write(&self, job: &mut Checkpoint) -> Result<Writing, Unwritten> {
+        let order = &mut job.order;
+        let destination = match order.to {
+            Goal::File(_) => Destination::File,
+            Goal::Away(_) => Destination::Node(self.common.options.address.clone()),
+        };
+        let mut description =
+            Description::new(self.streams.clone(), destination, self.numbers.clone(), order.leave_running);
         let mut executables: Vec<Executable> = Vec::new();
         let (mut processes, mut memories) = (Vec::new(), Vec::new());
-        let mut monotonic_ns = monotonic_ns();
         for (&id, program) in &self.programs {
-            let held = program.held().ok_or("a process has ended meanwhile")?;
+            let held = program.held().ok_or_else(|| "a process has ended meanwhile".to_owned())?;
             let identity = program.launchers.identity();
             let identity = identity.map_err(|error| format!("{}: {error}", program.launchers.program.display()))?;
             let executable = executables.iter().position(|known| *known == identity).unwrap_or(executables.len());
             if executable == executables.len() {
                 executables.push(identity);
             }
-            monotonic_ns = monotonic_ns.max(held.values[2]);
             let memory = held.memory.try_clone_to_owned().map_err(|error| error.to_string())?;
-            let memory = File::from(memory);
+            let memory = Memory::new(File::from(memory), held.values).map_err(|error| error.to_string())?;
             processes.push(process(id, program, &held, executable, &memory, &mut description)?);
             memories.push(memory);
         }
         description.finish();
         if !description.refused.is_empty() {
-            return Err(description.refused.join("\n  "));
+            return Err(Unwritten::Refused(description.refused.join("\n  ")));
         }
-        let Description { files, pipes, contents, sources, .. } = description;
+        if !description.not_now.is_empty() {
+            return Err(Unwritten::NotNow(description.not_now.join("; ")));
+        }
+        let Description { files, pipes, terminals, terminals_taken, contents, sources, connections, told_ns, .. } =
+            description;
+        let holding = self.holding.clone().filter(|_| self.keeps_connections(order));
+        let carried = Carried::new(holding, connections);
         let options = self.common.options;
         let metadata = Metadata {
             maize: env!("CARGO_PKG_VERSION").to_owned(),
-            taken_ns: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(0)),
-            monotonic_ns,
+            taken_ns: since_1970_ns(),
+            monotonic_ns: told_ns.wrapping_add(self.ahead_ns),
             main: self.main,
             arguments: options.arguments.iter().map(|argument| argument.as_bytes().to_vec()).collect(),
             executables,
@@ -279,11 +430,32 @@ impl Supervisor<'_> {
             relations: self.table.relations(),
             files,
             pipes,
+            terminals,
             contents,
         };
-        let parts = Parts { metadata, memories, sources };
+        let precopy = mem::take(&mut order.precopy);
+        let mut parts = Parts {
+            metadata,
+            memories,
+            precopy,
+            captured: Vec::new(),
+            remaining: None,
+            sources,
+            carried,
+            terminals: terminals_taken,
+        };
         let hosts = self.programs.values().map(|program| program.current.pid()).collect();
-        Writing::begin(parts, hosts, &mut order.to).map_err(|error| format!("a thread cannot be started: {error}"))
+        if order.leave_running {
+            parts.capture().map_err(|error| format!("its memory cannot be read: {error}"))?;
+            // It needs what is in them again.
+            parts.terminals.clear();
+        }
+        let writing = match (&mut order.to, job.draft.take()) {
+            (Goal::Away(carry), _) => carry.take().map(|carry| carry_away(parts, hosts, carry)),
+            (Goal::File(_), draft) => draft.map(|draft| write_file(parts, draft)),
+        };
+        let writing = writing.unwrap_or_else(|| Err(io::ErrorKind::InvalidInput.into()));
+        writing.map_err(|error| Unwritten::Refused(format!("a thread cannot be started: {error}")))
     }
 }
 
@@ -293,13 +465,10 @@ fn process(
     program: &Program,
     held: &Held<'_>,
     executable: usize,
-    memory: &File,
+    memory: &Memory,
     description: &mut Description,
 ) -> Result<Process, String> {
     let [regions, runs, _, pages, ..] = held.values;
-    let length = memory.metadata().map_err(|error| error.to_string())?.len();
-    let tables = length.checked_sub(pages).filter(|&tables| tables >= runs * size_of::<Run>() as u64);
-    let tables = tables.ok_or("a process has handed over less than it said")?;
     let (mut descriptors, mut mapped) = (Vec::new(), Vec::new());
     for (value, descriptor) in held.descriptors {
         if value & OF_REGION != 0 {
@@ -330,7 +499,8 @@ fn process(
         executable,
         regions,
         runs,
-        tables,
+        image: 0,
+        tables: memory.tables.len() as u64,
         pages,
         descriptors,
         mapped,

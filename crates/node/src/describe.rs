@@ -1,10 +1,21 @@
 //! What a program's open files are, in words that another machine understands: names, offsets, contents of pipes. What cannot be said is
 //! named, with its descriptor and what to do.
 
-use crate::kernel;
-use maize_snapshot::{Content, File as Described, FileKind, Pipe};
+mod inotify;
+pub(crate) mod sockets;
+pub(crate) mod terminals;
+mod waits;
+
+use crate::file_systems::is_on_another_machine;
+use crate::network::Address;
+use crate::terminal::{Side, Taken};
+use crate::{devices, kernel};
+use maize_abi::terminals::Number;
+use maize_snapshot::{Content, File as Described, FileKind, Pipe, Terminal};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{FileType, OFlags, SeekFrom, Stat, fcntl_getfl, fstat, seek};
+
+use rustix::fs::{FileType, OFlags, SeekFrom, Stat, fcntl_getfl, fstat, fsync, seek};
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -84,19 +95,43 @@ pub(crate) enum Source {
     File(OwnedFd, u64),
 }
 
+/// Where what is described goes.
+#[derive(Clone, Debug)]
+pub(crate) enum Destination {
+    /// To a file.
+    File,
+    /// To another node. The program has this address of its own.
+    Node(Option<Address>),
+}
+
 /// Everything that has been described.
 pub(crate) struct Description {
     streams: Streams,
+    destination: Destination,
     /// The program runs on: what it will change must be copied now.
     runs_on: bool,
     known: Vec<Known>,
     pub(crate) files: Vec<Described>,
     pub(crate) pipes: Vec<Pipe>,
     pipe_identities: Vec<[u64; 2]>,
+    /// Numbers of terminals that the program knows by others.
+    numbers: Vec<Number>,
+    terminals_found: Vec<terminals::Found>,
+    pub(crate) terminals: Vec<Terminal>,
+    /// What has been taken out of them.
+    pub(crate) terminals_taken: Vec<Taken>,
+    /// Sockets that are connected to others on this machine: index, and inodes of both.
+    paired: Vec<(usize, u64, u64)>,
+    /// TCP connections that go along, by index.
+    pub(crate) connections: Vec<(usize, OwnedFd)>,
+    /// When timers were told, on the monotonic clock of this machine, ns. Known when all is finished.
+    pub(crate) told_ns: u64,
     pub(crate) contents: Vec<Content>,
     pub(crate) sources: Vec<Source>,
     /// What cannot be described, for people.
     pub(crate) refused: Vec<String>,
+    /// What cannot be described now, but may be soon.
+    pub(crate) not_now: Vec<String>,
 }
 
 /// An open file that has been described: with an identity, for comparison, and as which stream.
@@ -109,17 +144,26 @@ struct Known {
 
 impl Description {
     /// Nothing described yet.
-    pub(crate) fn new(streams: Streams, runs_on: bool) -> Description {
+    pub(crate) fn new(streams: Streams, destination: Destination, numbers: Vec<Number>, runs_on: bool) -> Description {
         Description {
             streams,
+            destination,
             runs_on,
             known: Vec::new(),
             files: Vec::new(),
             pipes: Vec::new(),
             pipe_identities: Vec::new(),
+            numbers,
+            terminals_found: Vec::new(),
+            terminals: Vec::new(),
+            terminals_taken: Vec::new(),
+            paired: Vec::new(),
+            connections: Vec::new(),
+            told_ns: 0,
             contents: Vec::new(),
             sources: Vec::new(),
             refused: Vec::new(),
+            not_now: Vec::new(),
         }
     }
 
@@ -135,7 +179,15 @@ impl Description {
     }
 
     fn describe(&mut self, descriptor: BorrowedFd<'_>, number: Option<u64>) -> Result<usize, String> {
-        let status = fstat(descriptor).map_err(|error| format!("not known: {error}"))?;
+        let unknown = |error| format!("not known: {error}");
+        let mut status = fstat(descriptor).map_err(unknown)?;
+        if is_regular(&status) && is_on_another_machine(descriptor) {
+            // What has been written by mappings, too, and with it the time of change.
+            match fsync(descriptor) {
+                Ok(()) | Err(Errno::BADF) => status = fstat(descriptor).map_err(unknown)?,
+                Err(error) => return Err(format!("a file that cannot be written to the machine that has it: {error}")),
+            }
+        }
         let identity = identity(&status);
         let stream = number.and_then(|number| self.streams.find(number, identity));
         // Descriptors that were copied from each other share offset and flags, and are to share them again.
@@ -172,21 +224,38 @@ impl Description {
         if let Some(lock) = information(descriptor, "lock:") {
             return Err(format!("{shown}, on which it holds a lock ({lock}): try again when it has let go of that"));
         }
+        if let Some(side) = Side::of(status) {
+            return self.terminal(descriptor, status, side);
+        }
         match FileType::from_raw_mode(status.st_mode) {
             FileType::RegularFile => self.regular(descriptor, status, path, flags),
             FileType::Directory if is_named(path, status) => Ok(FileKind::Directory { path: path.to_owned() }),
             FileType::CharacterDevice | FileType::BlockDevice if is_named(path, status) => {
-                Ok(FileKind::Device { path: path.to_owned(), number: status.st_rdev })
+                let device = FileKind::Device { path: path.to_owned(), number: status.st_rdev };
+                devices::obstacle(path, status).map_or(Ok(device), Err)
             }
             FileType::Fifo if path.to_string_lossy().starts_with("pipe:") => self.pipe(descriptor, status, flags),
             FileType::Fifo => {
                 Err(format!("the named pipe {shown}, whose other end is not the program's: close it before"))
             }
-            FileType::Socket => {
-                Err(format!("a connection ({shown}), whose other end is not the program's: close it before"))
-            }
-            _ if path.to_string_lossy().contains("[eventfd]") => event(descriptor),
-            _ => Err(format!("{shown}, which cannot be saved: close it before")),
+            FileType::Socket => self.socket(descriptor, status),
+            _ => match &*path.to_string_lossy() {
+                "anon_inode:[eventfd]" => event(descriptor),
+                // What it watches is described when everything else has been.
+                "anon_inode:[eventpoll]" => Ok(FileKind::Epoll { watches: Vec::new() }),
+                // Likewise: one may have to be waited for.
+                "anon_inode:[timerfd]" => Ok(FileKind::Timer { clock: 0, next: None, interval_ns: 0, ticks: 0 }),
+                "anon_inode:[signalfd]" => waits::signals(descriptor),
+                "anon_inode:inotify" => match inotify::describe(descriptor) {
+                    Ok(kind) => Ok(kind),
+                    Err(inotify::Obstacle::Never(reason)) => Err(reason),
+                    Err(inotify::Obstacle::NotNow(reason)) => {
+                        self.not_now.push(reason);
+                        Ok(FileKind::Inotify { watches: Vec::new() })
+                    }
+                },
+                _ => Err(format!("{shown}, which cannot be saved: close it before")),
+            },
         }
     }
 
@@ -265,8 +334,12 @@ impl Description {
         Ok(FileKind::Pipe { pipe: self.pipes.len() - 1, writes })
     }
 
-    /// Refuses pipes that have an end outside of the program. All has been described.
+    /// Describes what is known only now that all has been described, and refuses pipes that have an end outside of the program.
     pub(crate) fn finish(&mut self) {
+        self.finish_timers();
+        self.finish_pairs();
+        self.finish_connections();
+        self.finish_epolls();
         for (pipe, &identity) in self.pipe_identities.iter().enumerate() {
             let has = |end: bool| {
                 self.files.iter().any(
@@ -283,6 +356,8 @@ impl Description {
                 ));
             }
         }
+        // What is in them is not in them any more: nothing else may be in the way by now.
+        self.finish_terminals();
     }
 }
 
@@ -324,9 +399,14 @@ fn contents_of_pipe(descriptor: BorrowedFd<'_>) -> io::Result<(u32, Vec<u8>)> {
     Ok((u32::try_from(capacity).unwrap_or(u32::MAX), bytes))
 }
 
+/// What the kernel tells of an open file (proc_pid_fdinfo(5)).
+fn all_information(descriptor: BorrowedFd<'_>) -> io::Result<String> {
+    fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd()))
+}
+
 /// What `/proc/self/fdinfo` says of a descriptor under a name.
 fn information(descriptor: BorrowedFd<'_>, name: &str) -> Option<String> {
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd())).ok()?;
+    let text = all_information(descriptor).ok()?;
     text.lines().find_map(|line| line.strip_prefix(name)).map(|rest| rest.trim().to_owned())
 }
 
@@ -344,7 +424,7 @@ mod tests {
     use std::io::Write as _;
 
     fn description() -> Description {
-        Description::new(Streams::default(), false)
+        Description::new(Streams::default(), Destination::File, Vec::new(), false)
     }
 
     #[test]
@@ -386,12 +466,17 @@ mod tests {
     #[test]
     fn what_cannot_be_saved_is_named() {
         let mut description = description();
-        let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert_eq!(description.add(socket.as_fd(), "descriptor 5 of process 6", Some(5)), None);
         assert!(
             description.refused[0].starts_with("descriptor 5 of process 6 is a connection"),
             "{:?}",
             description.refused
         );
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        description.add(socket.as_fd(), "descriptor 6 of process 6", Some(6));
+        description.finish();
+        assert!(description.refused[1].contains("whose other end is not the program's"), "{:?}", description.refused);
     }
 }

@@ -68,6 +68,9 @@ pub enum RunError {
         /// Why.
         reason: String,
     },
+    /// The program cannot have an address of its own here.
+    #[error("{0}")]
+    Address(String),
     /// It was decided that the program does not come here.
     #[error("{0}")]
     NotCommitted(String),

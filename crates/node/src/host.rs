@@ -2,6 +2,7 @@
 
 use crate::error::RunError;
 use crate::kernel::{self, Ended};
+use crate::machine::{Confinement, Machine, emulators};
 use maize_abi::Isa;
 use maize_abi::control::{ATTENTION_SIGNAL, DESCRIPTOR_VARIABLE, Kind, Message, TEXT_SIZE};
 use maize_abi::processes::SignalInformation;
@@ -25,6 +26,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// How the code for one ISA is started.
 pub(crate) struct Launcher {
@@ -34,6 +36,7 @@ pub(crate) struct Launcher {
     /// The executable file of this ISA.
     executable: Code,
     arguments: Vec<OsString>,
+    confinement: Option<Arc<dyn Confinement>>,
 }
 
 /// The launchers of one program, for every ISA that a process of it may be on.
@@ -42,19 +45,25 @@ pub(crate) struct Launchers {
     /// The program's file as it was at the start: another one may have taken its name since.
     file: File,
     arguments: Vec<OsString>,
+    machine: Machine,
     identity: OnceCell<String>,
     by_isa: RefCell<HashMap<Isa, Rc<Launcher>>>,
 }
 
 impl Launchers {
     /// Prepares to start a program for these ISAs; others are prepared when they are asked for.
-    pub(crate) fn new(program: &Path, isas: &[Isa], arguments: &[OsString]) -> Result<Launchers, RunError> {
+    pub(crate) fn new(
+        program: &Path,
+        isas: &[Isa],
+        arguments: &[OsString],
+        machine: &Machine,
+    ) -> Result<Launchers, RunError> {
         let image = maize_image::Image::open(program).map_err(|error| RunError::Image(error.to_string()))?;
         let opened = |source| RunError::System { what: "opening the program's file", source };
         let file = File::open(program).map_err(opened)?;
         let by_isa = RefCell::default();
-        let (program, arguments) = (program.to_owned(), arguments.to_owned());
-        let launchers = Launchers { program, file, arguments, identity: OnceCell::new(), by_isa };
+        let (program, arguments, machine) = (program.to_owned(), arguments.to_owned(), machine.clone());
+        let launchers = Launchers { program, file, arguments, machine, identity: OnceCell::new(), by_isa };
         for &isa in isas {
             launchers.prepare(&image, isa)?;
         }
@@ -65,7 +74,7 @@ impl Launchers {
         if let Some(launcher) = self.by_isa.borrow().get(&isa) {
             return Ok(Rc::clone(launcher));
         }
-        let launcher = Rc::new(Launcher::new(image, &self.program, isa, self.arguments.clone())?);
+        let launcher = Rc::new(Launcher::new(image, &self.program, isa, self.arguments.clone(), &self.machine)?);
         self.by_isa.borrow_mut().insert(isa, Rc::clone(&launcher));
         Ok(launcher)
     }
@@ -119,18 +128,20 @@ impl Launcher {
         program: &Path,
         isa: Isa,
         arguments: Vec<OsString>,
+        machine: &Machine,
     ) -> Result<Launcher, RunError> {
         if !image.isas().contains(&isa) {
             return Err(RunError::NoSuchIsa { path: program.to_owned(), isa });
         }
-        let emulator = if is_native(isa) { None } else { Some(find_emulator(isa)?) };
+        let missing = || RunError::NoEmulator { command: emulators(isa)[0].clone() };
+        let emulator = (!is_native(isa)).then(|| machine.emulator(isa).ok_or_else(missing)).transpose()?;
         let executable = if isa == Isa::X86_64 {
             Code::Path(program.to_owned())
         } else {
             let bytes = image.standalone(isa).map_err(|error| RunError::Image(error.to_string()))?;
             Code::Memory(memory_file(&bytes)?)
         };
-        Ok(Launcher { isa, emulator, executable, arguments })
+        Ok(Launcher { isa, emulator, executable, arguments, confinement: machine.confinement.clone() })
     }
 
     /// The emulator, if it needs one, and the executable file.
@@ -171,6 +182,10 @@ impl Launcher {
             }
         };
         command.args(self.arguments.iter().skip(1));
+        if let Some(confinement) = self.confinement.clone() {
+            // SAFETY: `confine` does only what may be done between `fork` and `exec`, by its contract.
+            unsafe { command.pre_exec(move || confinement.confine()) };
+        }
         command
     }
 }
@@ -194,15 +209,6 @@ fn digest(file: &File) -> io::Result<String> {
 /// Whether this machine executes `isa` itself.
 pub(crate) fn is_native(isa: Isa) -> bool {
     Isa::from_name(std::env::consts::ARCH) == Some(isa)
-}
-
-fn find_emulator(isa: Isa) -> Result<PathBuf, RunError> {
-    let names = [format!("qemu-{}-static", isa.name()), format!("qemu-{}", isa.name())];
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .flat_map(|directory| names.iter().map(move |name| directory.join(name)))
-        .find(|candidate| candidate.is_file())
-        .ok_or_else(|| RunError::NoEmulator { command: names[0].clone() })
 }
 
 /// A file in memory, which child processes do not inherit.
@@ -301,6 +307,11 @@ impl Host {
         send(self.control.as_fd(), message, descriptor)
     }
 
+    /// Sends a message, with descriptors.
+    pub(crate) fn send_all(&self, message: &Message, descriptors: &[BorrowedFd<'_>]) -> Result<(), RunError> {
+        send_all(self.control.as_fd(), message, descriptors)
+    }
+
     /// The next message, if one is there.
     pub(crate) fn receive(&self) -> Option<Heard> {
         let received = receive(self.control.as_fd(), RecvFlags::DONTWAIT);
@@ -309,8 +320,8 @@ impl Host {
     }
 
     /// Waits for the next message. `None` if there will be none.
-    pub(crate) fn await_message(&self) -> Option<Message> {
-        receive_from(self.control.as_fd()).map(|heard| heard.message)
+    pub(crate) fn await_message(&self) -> Option<Heard> {
+        receive_from(self.control.as_fd())
     }
 
     /// Sends the process a signal in the name of another.
@@ -330,6 +341,12 @@ impl Host {
         }
     }
 
+    /// Ends the process.
+    pub(crate) fn kill(&self) {
+        // One that has ended needs none; it has not been waited for, so no other has its id.
+        let _ = rustix::process::kill_process(self.pid, Signal::KILL);
+    }
+
     /// Waits for the end of the process.
     pub(crate) fn wait(&self) -> Result<Ended, RunError> {
         let mut ended =
@@ -343,7 +360,7 @@ impl Host {
 
     /// Ends a process that holds no program.
     pub(crate) fn discard(self) {
-        let _ = rustix::process::kill_process(self.pid, Signal::KILL);
+        self.kill();
         let _ = self.wait();
     }
 }

@@ -1,9 +1,9 @@
-//! System calls that rustix does not have: waiting for a child with the time that it has used, and signals with information of one's own.
+//! System calls that rustix does not have: waiting for a child with the time that it has used, signals with information of one's own, and leases.
 
 use maize_abi::processes::{SignalInformation, wrap_code};
 use rustix::process::Pid;
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::time::Duration;
 
 /// How a child ended.
@@ -34,6 +34,21 @@ pub(crate) fn wait(pid: Pid) -> io::Result<Ended> {
     }
 }
 
+/// Has whoever opens a file to write to it wait until all that have this open file have closed it, or for as long as the system lets them wait (`fs.lease-break-time`, 45 s).
+/// Fails if somebody has it open so.
+pub(crate) fn lease(file: BorrowedFd<'_>) -> io::Result<()> {
+    /// fcntl(2).
+    const F_SETSIG: i32 = 10;
+    // Nobody is to be sent a signal: the owner of those is set with the lease, and one that came before that is changed would be ignored.
+    for (command, value) in [(F_SETSIG, libc::SIGURG), (libc::F_SETLEASE, libc::F_RDLCK), (libc::F_SETOWN, 0)] {
+        // SAFETY: no memory is passed.
+        if unsafe { libc::fcntl(file.as_raw_fd(), command, value) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// Sends a process a signal in the name of another.
 pub(crate) fn send(pid: Pid, signal: &SignalInformation) -> io::Result<()> {
     let (signo, code) = (u64::from(signal.signal), u64::from(wrap_code(signal.code).cast_unsigned()));
@@ -53,6 +68,19 @@ pub(crate) fn state(pid: Pid) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
+/// Bytes of memory without files that a process has (proc_pid_status(5)); none if it has ended.
+pub(crate) fn own_memory(pid: Pid) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap_or_default();
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB"));
+    kilobytes.and_then(|number| number.parse::<u64>().ok()).unwrap_or(0) << 10
+}
+
+/// The soft limit on a process's open files (proc_pid_limits(5)); none if it has no limit, or has ended.
+pub(crate) fn most_open_files(pid: Pid) -> Option<u64> {
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", pid.as_raw_nonzero())).ok()?;
+    limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok())
+}
+
 /// Processor time that a process has used so far, with all its threads; none if it has ended.
 pub(crate) fn processor_time(pid: Pid) -> Duration {
     let mut clock = 0;
@@ -69,10 +97,47 @@ pub(crate) fn processor_time(pid: Pid) -> Duration {
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// The `index`th of what an `epoll` watches by a descriptor of this number.
+#[repr(C)]
+struct Watched {
+    epoll: u32,
+    descriptor: u32,
+    index: u32,
+}
+
+/// Whether a descriptor is of the open file that an `epoll` watches by a number: of several by the same number the `index`th.
+pub(crate) fn is_watched(file: BorrowedFd<'_>, epoll: BorrowedFd<'_>, descriptor: u32, index: u32) -> bool {
+    const KCMP_EPOLL_TFD: libc::c_int = 7;
+    let own = std::process::id();
+    let watched = Watched { epoll: epoll.as_raw_fd().cast_unsigned(), descriptor, index };
+    // SAFETY: the kernel reads the structure (`struct kcmp_epoll_slot`), which outlives the call.
+    unsafe { libc::syscall(libc::SYS_kcmp, own, own, KCMP_EPOLL_TFD, file.as_raw_fd(), &raw const watched) == 0 }
+}
+
 /// Whether two descriptors are of one open file, so that they share offset and flags.
 pub(crate) fn is_same_file(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
     const KCMP_FILE: libc::c_int = 0;
     let own = std::process::id();
     // SAFETY: takes no pointers.
     unsafe { libc::syscall(libc::SYS_kcmp, own, own, KCMP_FILE, one.as_raw_fd(), other.as_raw_fd()) == 0 }
+}
+
+/// Has a `timerfd` say that it has expired so often and not been read since.
+pub(crate) fn set_ticks(timer: BorrowedFd<'_>, ticks: u64) -> io::Result<()> {
+    const TFD_IOC_SET_TICKS: libc::Ioctl = 0x4008_5400;
+    // SAFETY: the kernel reads 8 bytes there.
+    let result = unsafe { libc::ioctl(timer.as_raw_fd(), TFD_IOC_SET_TICKS, &raw const ticks) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// A `signalfd`, closed on exec. Bit n of the mask is of signal n + 1.
+pub(crate) fn signal_descriptor(mask: u64, nonblocking: bool) -> io::Result<OwnedFd> {
+    let flags = libc::SFD_CLOEXEC | if nonblocking { libc::SFD_NONBLOCK } else { 0 };
+    // SAFETY: the kernel's own set of signals has 8 bytes, which it reads.
+    let made = unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const mask, size_of_val(&mask), flags) };
+    match i32::try_from(made) {
+        // SAFETY: it is new, and nobody else's.
+        Ok(made) if made >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(made) }),
+        _ => Err(io::Error::last_os_error()),
+    }
 }

@@ -4,25 +4,47 @@
 //! host is a process of its own, native or under qemu-user; the runtime inside does the moving
 //! ([`maize_abi::control`] is the language spoken with it).
 
+mod chain;
 mod checkpoint;
 mod control;
 mod departure;
 mod describe;
+mod devices;
+mod draft;
 mod error;
 mod events;
+mod file_systems;
 mod host;
+mod incoming_memory;
 mod kernel;
+mod machine;
+mod maps;
+mod netlink;
+mod network;
 mod orders;
+mod pager;
 mod plan;
+mod precopy;
 mod processes;
 mod program;
+mod remaining;
 mod reminder;
 mod reopen;
 mod report;
+mod rest;
 mod restore;
+mod sent;
 mod serve;
+mod sockets;
+mod stored;
 mod supervisor;
 mod survey;
+mod sync;
+mod terminal;
+mod tracker;
+mod userfaultfd;
+mod watching;
+mod worker;
 mod write;
 
 pub use control::client::{ControlError, Controlled, running};
@@ -33,9 +55,15 @@ pub use control::protocol::{
 pub use departure::{Captured, Carry, Departure, Departures};
 pub use error::RunError;
 pub use events::{Draw, EventMoves, EventPlan, Move, MoveList, MoveListError};
+pub use machine::{Confinement, Machine};
+pub use network::{Address, Connection, Incoming};
 pub use plan::HopPlan;
+pub use precopy::Precopy;
+pub use remaining::{Pages, Remaining};
 pub use reopen::ChangedFiles;
-pub use report::{Activation, Child, Exit, Migration, Place, Report, Stay};
+pub use report::{Activation, Child, Exit, Fetched, Migration, Place, Report, Stay};
+pub use rest::{Ask, Rest};
 pub use restore::{receive, restore};
-pub use supervisor::{Event, Periodic, RunOptions, run};
+pub use supervisor::{Event, Memory, Periodic, RunOptions, run};
 pub use survey::{Need, Survey};
+pub use terminal::line_discipline;

@@ -1,8 +1,9 @@
 //! What clients of the control socket ask for, and the one thing that is being done for one of them.
 
-use crate::checkpoint::{Checkpoint, Goal, Order};
+use crate::checkpoint::{Checkpoint, Goal, Order, Target};
 use crate::control::door::{Client, Heard};
 use crate::control::protocol::{Action, Answer, Failure, FailureKind, Outcome, Question, Status};
+use crate::precopy::Precopy;
 use crate::processes::Id;
 use crate::supervisor::{Supervisor, adopt_processes};
 use maize_abi::Isa;
@@ -20,7 +21,7 @@ pub(crate) enum Job {
     /// Processes move.
     Migrate(Migrate),
     /// A snapshot is taken.
-    Checkpoint(Checkpoint),
+    Checkpoint(Box<Checkpoint>),
 }
 
 /// Processes on their way to an ISA.
@@ -86,9 +87,15 @@ impl Supervisor<'_> {
                 Action::Migrate { to, process, timeout_ms, dry_run } => {
                     self.migrate(client, &to, process, Duration::from_millis(timeout_ms), dry_run)
                 }
-                Action::Checkpoint { file, leave_running, timeout_ms } => {
+                Action::Checkpoint { file, leave_running, incremental, timeout_ms } => {
                     let timeout = Duration::from_millis(timeout_ms);
-                    self.begin_checkpoint(Order { client: Some(client), to: Goal::File(file), leave_running, timeout })
+                    self.begin_checkpoint(Order {
+                        client: Some(client),
+                        to: Goal::File(Target { path: file, incremental }),
+                        leave_running,
+                        timeout,
+                        precopy: Precopy::default(),
+                    })
                 }
             },
         };
@@ -159,7 +166,7 @@ impl Supervisor<'_> {
             return Some(failure(FailureKind::Busy, BUSY));
         }
         match self.checkpoint(order) {
-            Ok(job) => self.job = Some(Job::Checkpoint(job)),
+            Ok(job) => self.job = Some(Job::Checkpoint(Box::new(job))),
             Err(error) => return Some(failure(FailureKind::Refused, error)),
         }
         None
@@ -184,7 +191,7 @@ impl Supervisor<'_> {
     pub(crate) fn advance_job(&mut self) {
         self.job = match self.job.take() {
             Some(Job::Migrate(job)) => self.advance_migration(job),
-            Some(Job::Checkpoint(job)) => self.advance_checkpoint(job).map(Job::Checkpoint),
+            Some(Job::Checkpoint(job)) => self.advance_checkpoint(*job).map(Box::new).map(Job::Checkpoint),
             None => None,
         };
     }

@@ -7,30 +7,35 @@ use crate::control::door::Door;
 use crate::control::protocol::Happened;
 use crate::error::RunError;
 use crate::events::Counted;
-use crate::host::{Host, Launchers, socket_pair};
+use crate::host::{Heard, Host, Launchers, socket_pair};
 use crate::kernel::Ended;
+use crate::pager::Offer;
 use crate::plan::Tour;
 use crate::processes::{Change, Id};
 use crate::reminder::Reminder;
-use crate::report::{Migration, Place, Stay};
-use crate::supervisor::{Event, RunOptions};
+use crate::report::{Fetched, Migration, Place, Stay};
+use crate::supervisor::{Event, Memory, RunOptions};
 use maize_abi::control::{Kind, Message};
 use maize_abi::processes::{SERVED, SignalInformation};
-use rustix::process::{Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::process::{Signal, kill_process};
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-const SIGKILL: u32 = 9;
-const SIGCONT: u32 = 18;
-const SIGSTOP: u32 = 19;
-
+mod behind;
 mod course;
 mod order;
 mod saving;
+mod signals;
+mod watch;
 
+pub(crate) use behind::Absent;
+use behind::Behind;
 pub(crate) use order::Order;
 pub(crate) use saving::{CLOSE_ON_EXEC, Held, OF_REGION, Saving, Stage};
+use signals::undelivered;
+use watch::Watch;
 
 /// What all processes of a run share.
 pub(crate) struct Common<'a> {
@@ -66,6 +71,14 @@ impl Common<'_> {
 struct Destination {
     host: Host,
     phase: Phase,
+    /// By which missing pages can be brought to it, if that is possible.
+    offer: Option<Offer>,
+}
+
+impl Destination {
+    fn starting(host: Host) -> Destination {
+        Destination { host, phase: Phase::Starting, offer: None }
+    }
 }
 
 enum Phase {
@@ -90,6 +103,12 @@ struct Request {
     dead: bool,
     /// The source has ended.
     source_gone: bool,
+    /// The source stays, with pages that the destination needs.
+    behind: bool,
+    /// Which those are, if it has said so.
+    touched: Option<Vec<Range<u64>>>,
+    /// What the destination needs.
+    absent: Absent,
 }
 
 impl Request {
@@ -112,6 +131,10 @@ pub(crate) enum Happening {
     SourceEnded,
     DestinationSpoke,
     DestinationEnded,
+    /// All that was left behind has come, or cannot.
+    Brought,
+    /// The host that kept it has ended.
+    BehindEnded,
     /// It hands something over, for a snapshot.
     Saved,
 }
@@ -147,9 +170,14 @@ pub(crate) struct Program {
     pub(crate) launchers: Rc<Launchers>,
     pub(crate) current: Host,
     next: Option<Destination>,
+    behind: Option<Behind>,
+    /// What has been brought since it was put in place here, of which nobody has been told.
+    fetched: Option<Fetched>,
     moves: Option<Moves>,
     /// A move that somebody has asked for.
     order: Option<Order>,
+    /// Whether it is known which pages it changes.
+    watch: Watch,
     /// It is being saved.
     saving: Option<Saving>,
     /// Why it has declined to be.
@@ -191,8 +219,11 @@ impl Program {
             launchers,
             current,
             next: None,
+            behind: None,
+            fetched: None,
             moves,
             order: None,
+            watch: Watch::default(),
             saving: None,
             declined: None,
             start_at: None,
@@ -227,6 +258,7 @@ impl Program {
     /// The process executes another program now. Its events are not counted.
     pub(crate) fn executed(&mut self, launchers: Rc<Launchers>, now: Duration) {
         self.launchers = launchers;
+        self.watch = Watch::default();
         self.drop_destination();
         self.moves.take_if(|moves| matches!(moves, Moves::Counted(_)));
         self.schedule(now);
@@ -258,11 +290,6 @@ impl Program {
         self.request().is_some_and(|request| request.departed.is_some())
     }
 
-    /// Whether signals that are sent to its host are its own, and find its handlers.
-    fn is_reachable(&self) -> bool {
-        !self.is_between() && !self.arriving && self.forking.is_none()
-    }
-
     /// It is on its way from a snapshot into its host.
     pub(crate) fn begin_arriving(&mut self) {
         self.arriving = true;
@@ -280,6 +307,9 @@ impl Program {
         if let Some(transfer) = self.transfer() {
             watched.push((Happening::Saved, transfer));
         }
+        let (brought, behind) = self.watched_behind();
+        watched.extend(brought.map(|done| (Happening::Brought, done)));
+        watched.extend(behind.map(|source| (Happening::BehindEnded, source)));
         if let Some(next) = &self.next
             && self.request().is_none_or(|request| request.arrived.is_none() && !request.dead)
         {
@@ -311,7 +341,7 @@ impl Program {
     }
 
     fn may_be_asked(&self) -> bool {
-        self.is_reachable() && self.executing.is_none() && self.saving.is_none()
+        self.is_reachable() && self.executing.is_none() && self.saving.is_none() && !self.is_in_parts()
     }
 
     fn is_timed(&self) -> bool {
@@ -336,6 +366,9 @@ impl Program {
         if self.reminder.take(common.started.elapsed()) {
             self.current.draw_attention();
         }
+        if let Some(fetched) = self.fetched.take() {
+            (common.observe)(Event::Whole(&fetched));
+        }
         Ok(())
     }
 
@@ -356,7 +389,7 @@ impl Program {
         };
         let launcher = self.launchers.of(isa)?;
         let host = Host::start(&launcher, &Message::new(Kind::Receive, [0; 8]))?;
-        self.next = Some(Destination { host, phase: Phase::Starting });
+        self.next = Some(Destination::starting(host));
         Ok(())
     }
 
@@ -382,8 +415,10 @@ impl Program {
             order.values[0] = counted.next_event();
             place = Some(counted.take_place());
         }
+        let may_leave = next.offer.is_some() && common.options.memory == Memory::PostCopy;
+        let descriptors = [ours.as_fd(), next.host.pidfd()];
         // The process may just have ended; its pidfd will tell.
-        let _ = self.current.send(&order, Some(ours.as_fd()));
+        let _ = self.current.send_all(&order, &descriptors[..if may_leave { 2 } else { 1 }]);
         if place.is_none() {
             // After the message: a source that finds none goes on.
             self.current.draw_attention();
@@ -398,6 +433,9 @@ impl Program {
             arrived: None,
             dead: false,
             source_gone: false,
+            behind: false,
+            touched: None,
+            absent: Absent::default(),
         }));
         if kill {
             std::thread::sleep(Duration::from_millis(20));
@@ -408,7 +446,7 @@ impl Program {
 
     fn report_overdue(&mut self, common: &mut Common<'_>) {
         let now = common.started.elapsed();
-        let Some(Destination { host, phase: Phase::Asked(request) }) = &mut self.next else { return };
+        let Some(Destination { host, phase: Phase::Asked(request), .. }) = &mut self.next else { return };
         if request.overdue_reported || now < request.at + common.options.patience {
             return;
         }
@@ -421,7 +459,8 @@ impl Program {
     }
 
     /// The source has said something about a move. Questions are not for here.
-    pub(crate) fn hear_source(&mut self, message: &Message, common: &mut Common<'_>) -> Result<(), RunError> {
+    pub(crate) fn hear_source(&mut self, heard: &Heard, common: &mut Common<'_>) -> Result<(), RunError> {
+        let message = &heard.message;
         if let Some(Moves::Counted(counted)) = &mut self.moves {
             counted.hear(message);
             self.history.events = counted.passed();
@@ -445,7 +484,12 @@ impl Program {
             (Some(Kind::Stayed), _) if self.saving.is_some() => {
                 self.runs_on(message.text());
             }
-            (Some(Kind::Stayed), Some(Destination { host, phase: Phase::Asked(request) })) => {
+            (Some(Kind::Watched), _) => self.hear_watched(heard),
+            (Some(Kind::Behind), _) => {
+                self.hear_behind(heard)?;
+                self.complete(common)?;
+            }
+            (Some(Kind::Stayed), Some(Destination { host, phase: Phase::Asked(request), .. })) => {
                 let stay = request.stay(&self.current, host, message.text().to_owned());
                 if self.note_stay(&stay) {
                     common.stayed(self.id, &stay);
@@ -464,56 +508,6 @@ impl Program {
         Ok(())
     }
 
-    /// The process has stopped or goes on, perhaps: the kernel knows.
-    pub(crate) fn look_for_stop(&mut self) {
-        let options = WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED | WaitIdOptions::NOHANG;
-        let Ok(Some(status)) = waitid(WaitId::PidFd(self.current.pidfd()), options) else { return };
-        match status.stopping_signal() {
-            Some(_) if self.is_between() => self.pass_stop_on(),
-            Some(signal) if !std::mem::replace(&mut self.stopped, true) => {
-                self.changes.push(Change::Stopped { signal })
-            }
-            None if status.continued() && !self.is_between() && std::mem::take(&mut self.stopped) => {
-                self.changes.push(Change::Continued);
-            }
-            _ => {}
-        }
-    }
-
-    /// A source that the process has left has been stopped. It has to end; the destination is stopped in its place.
-    fn pass_stop_on(&mut self) {
-        let signal = |signal| SignalInformation { signal, code: 0, sender: std::process::id().into(), value: 0 };
-        self.current.send_signal(&signal(SIGCONT));
-        self.held.push(signal(SIGSTOP));
-    }
-
-    /// Gives the process a signal, now or when it is in one place. What it has in the kernel's queue when it leaves comes back as
-    /// `Undelivered`.
-    pub(crate) fn deliver(&mut self, signal: SignalInformation) {
-        if signal.signal == SIGKILL {
-            // Wherever it is.
-            self.current.send_signal(&signal);
-            if let (true, Some(next)) = (self.request().is_some(), &self.next) {
-                next.host.send_signal(&signal);
-            }
-        } else if !self.is_reachable() {
-            self.held.push(signal);
-        } else {
-            // It may just have ended; its pidfd will tell.
-            self.current.send_signal(&signal);
-        }
-    }
-
-    /// Delivers what was held back, if that can be.
-    pub(crate) fn deliver_held(&mut self) {
-        if self.is_reachable() {
-            let returned = std::mem::take(&mut self.returned);
-            for signal in returned.into_iter().chain(std::mem::take(&mut self.held)) {
-                self.deliver(signal);
-            }
-        }
-    }
-
     /// The runtime has closed its control socket: the process ends, or executes what is not Maize's.
     pub(crate) fn hung_up(&mut self) {
         if self.request().is_none_or(|request| request.departed.is_none()) {
@@ -529,14 +523,16 @@ impl Program {
     }
 
     /// The node ends before the process does.
-    pub(crate) fn leave(mut self) -> History {
+    pub(crate) fn leave(mut self) -> Result<History, RunError> {
         self.drop_destination();
-        self.history
+        self.await_behind()?;
+        Ok(self.history)
     }
 
     /// The process has ended.
     pub(crate) fn end(mut self) -> Result<(Ended, History), RunError> {
         self.drop_destination();
+        self.drop_behind()?;
         let ended = self.current.wait()?;
         let used_ns = ended.times.iter().sum::<u64>() * 1000;
         self.history.processor_ns += used_ns.saturating_sub(self.at_arrival_ns);
@@ -546,16 +542,17 @@ impl Program {
     }
 }
 
-pub(crate) fn undelivered(message: &Message) -> SignalInformation {
-    let [signal, code, sender, value, ..] = message.values;
-    SignalInformation { signal: signal as u32, code: code as i32, sender, value }
-}
-
 /// The clock that the runtime reads (`CLOCK_MONOTONIC`).
 pub(crate) fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let (seconds, nanoseconds) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
     seconds.unwrap_or(0) * 1_000_000_000 + nanoseconds.unwrap_or(0)
+}
+
+/// The wall clock, ns.
+pub(crate) fn since_1970_ns() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos());
+    u64::try_from(now).unwrap_or(u64::MAX)
 }
 
 pub(crate) fn micros(duration: Duration) -> u64 {

@@ -1,14 +1,15 @@
 //! Calling again a process that has not stopped yet.
 //!
 //! A call has the process stop at migration points of the functions that are on its stack, which is quickly prepared. If it is in another
-//! function by the time, and stays there, it takes another call (`maize_runtime::points`).
+//! function by the time, and stays there, it takes another call (`maize_runtime::points`). One that leaves a call unheard for a while looks at each
+//! whether that is over (`maize_runtime::migration::record_locks`).
 
 use std::time::Duration;
 
 /// How long to wait for a process after the first call; twice as long after each other.
 const FIRST: Duration = Duration::from_micros(250);
-/// More calls make no difference: by then there are traps everywhere.
-const CALLS: u32 = 10;
+/// More calls make no difference: by then there are traps everywhere, and what is left unheard for 3.2 s at most is heard.
+const CALLS: u32 = 14;
 
 /// When a process is to be called again.
 #[derive(Default)]

@@ -1,9 +1,17 @@
 //! Opening a program's files again as a snapshot describes them. [`check`] changes nothing: whatever has become of a file is said before
 //! anything is done.
 
+mod inotify;
+mod sockets;
+mod terminals;
+mod waits;
+
+pub(crate) use sockets::Later;
+
 use crate::describe::{self, flags_from_snapshot, given, is_regular};
+use maize_abi::terminals::Number;
 use maize_snapshot::{File as Described, FileKind, Metadata};
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SeekFrom, Timestamps, fstat, futimens, memfd_create, open, seek};
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use std::collections::{BTreeSet, HashSet};
@@ -85,7 +93,16 @@ fn obstacle(kind: &FileKind, kept: &HashSet<&Path>, policy: ChangedFiles) -> Opt
     }
 }
 
-/// Opens all of them; one that this process was to be given and was not is none. `contents` are the metadata's, each a file of its own.
+/// What has been opened.
+pub(crate) struct Opened {
+    /// Each file of the metadata; one that this process was to be given and was not is none.
+    pub(crate) files: Vec<Option<OwnedFd>>,
+    /// Terminals that the program knows by other numbers than they have now.
+    pub(crate) numbers: Vec<Number>,
+}
+
+/// Opens all of them; one that this process was to be given and was not is none. `contents` are the metadata's, each a file of its own. The program's clocks are
+/// `ahead_ns` ahead of this machine's. If it is still elsewhere, what is that node's until it runs here is left for `later`.
 ///
 /// # Errors
 /// Which could not be opened, and why.
@@ -93,7 +110,9 @@ pub(crate) fn open_all(
     metadata: &Metadata,
     mut contents: Vec<File>,
     policy: ChangedFiles,
-) -> Result<Vec<Option<OwnedFd>>, String> {
+    ahead_ns: u64,
+    mut later: Option<&mut Later>,
+) -> Result<Opened, String> {
     if policy == ChangedFiles::RollBack {
         for file in &metadata.files {
             roll_back(&file.kind, &mut contents)?;
@@ -104,14 +123,33 @@ pub(crate) fn open_all(
         let made = make_pipe(pipe.capacity, &mut contents[pipe.content]);
         pipes.push(made.map_err(|error| format!("a pipe cannot be made again: {error}"))?);
     }
-    let open = |file: &Described| match &file.kind {
+    let began_ns = metadata.monotonic_ns.wrapping_sub(ahead_ns);
+    let mut pairs = sockets::make_pairs(metadata, &mut contents)?;
+    let terminals = terminals::Made::new(metadata, &mut contents)?;
+    let is_elsewhere = later.is_some();
+    let open = |(index, file): (usize, &Described)| match &file.kind {
         FileKind::Standard { stream, seeks, identity } => {
-            let opened = standard(*stream, seeks.then_some(file.offset), *identity);
+            let opened = standard(*stream, seeks.then_some(file.offset), *identity).and_then(|opened| {
+                // Those of another node's shim are the program's alone. Others may be a terminal that somebody else uses, too.
+                opened.as_ref().filter(|_| is_elsewhere).map_or(Ok(()), |opened| set_blocking(opened, file))?;
+                Ok(opened)
+            });
             opened.map_err(|error| format!("descriptor {stream} of this process: {error}"))
         }
-        kind => open_one(file, kind, &pipes, &mut contents).map(Some),
+        FileKind::Socket { socket } => {
+            let made = pairs.remove(&index).map_or_else(|| sockets::make(index, socket, later.as_deref_mut()), Ok)?;
+            sockets::set_flags(&made, file)?;
+            Ok(Some(made))
+        }
+        FileKind::Terminal { terminal, master } => {
+            let opened = terminals.open(*terminal, *master, flags_from_snapshot(file.flags));
+            opened.map(Some).map_err(|error| format!("a terminal cannot be opened again: {error}"))
+        }
+        kind => open_one(file, kind, &pipes, &mut contents, began_ns).map(Some),
     };
-    metadata.files.iter().map(open).collect()
+    let files = metadata.files.iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;
+    waits::watch_all(metadata, &files)?;
+    Ok(Opened { files, numbers: terminals.settle(metadata)? })
 }
 
 /// Gives a file back what it held.
@@ -159,6 +197,7 @@ fn open_one(
     kind: &FileKind,
     pipes: &[(OwnedFd, OwnedFd)],
     contents: &mut [File],
+    began_ns: u64,
 ) -> Result<OwnedFd, String> {
     let flags = flags_from_snapshot(file.flags);
     let named = |path: &Path| -> io::Result<OwnedFd> {
@@ -192,7 +231,25 @@ fn open_one(
             let made = event(*count, *semaphore, flags);
             return made.map_err(|error| format!("an eventfd cannot be made again: {error}"));
         }
-        FileKind::Standard { stream, .. } => return Err(format!("descriptor {stream} of this process")),
+        FileKind::Epoll { .. } => {
+            let made = epoll::create(epoll::CreateFlags::CLOEXEC);
+            return made.map_err(|error| format!("an epoll cannot be made again: {error}"));
+        }
+        FileKind::Inotify { watches } => {
+            let made = inotify::make(watches, flags);
+            return made.map_err(|error| format!("an inotify cannot be made again: {error}"));
+        }
+        FileKind::Signals { mask } => {
+            let made = waits::signals(*mask, flags);
+            return made.map_err(|error| format!("a signalfd cannot be made again: {error}"));
+        }
+        FileKind::Timer { clock, next, interval_ns, ticks } => {
+            let made = waits::timer(*clock, *next, *interval_ns, *ticks, began_ns, flags);
+            return made.map_err(|error| format!("a timerfd cannot be made again: {error}"));
+        }
+        FileKind::Standard { .. } | FileKind::Socket { .. } | FileKind::Terminal { .. } => {
+            return Err(String::from("a stream, socket or terminal is not opened by name"));
+        }
     };
     let moved = opened.and_then(|opened| {
         if file.offset > 0 {
@@ -226,6 +283,12 @@ fn event(count: u64, semaphore: bool, flags: OFlags) -> io::Result<OwnedFd> {
     Ok(made)
 }
 
+/// Whether reading and writing waits is as it was.
+fn set_blocking(opened: &OwnedFd, file: &Described) -> io::Result<()> {
+    let waits = !flags_from_snapshot(file.flags).contains(OFlags::NONBLOCK);
+    Ok(rustix::io::ioctl_fionbio(opened, !waits)?)
+}
+
 /// What this process was given as the same descriptor; `None` if it was given nothing as one of its own. Input that is a file goes on where
 /// the program had got to; so does output that is the same file.
 fn standard(stream: u32, offset: Option<u64>, identity: [u64; 2]) -> io::Result<Option<OwnedFd>> {
@@ -239,4 +302,17 @@ fn standard(stream: u32, offset: Option<u64>, identity: [u64; 2]) -> io::Result<
         seek(own, SeekFrom::Start(offset))?;
     }
     own.try_clone_to_owned().map(Some)
+}
+
+/// Held by tests that copy all of this process's descriptors, and by those whose sockets are to be closed when they close them.
+#[cfg(test)]
+fn alone_with_descriptors() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    crate::sync::lock(&ALONE)
+}
+
+/// What there is of a program that has these files, and nothing else.
+#[cfg(test)]
+pub(crate) fn metadata_of(files: Vec<Described>) -> Metadata {
+    Metadata { main: 1, files, ..Metadata::default() }
 }

@@ -92,11 +92,25 @@ pub struct Migration {
     pub resume_us: f64,
     /// Time during which the program ran on neither host, microseconds.
     pub pause_us: f64,
-    /// Bytes of memory copied.
+    /// Bytes of memory copied while it did not run.
     pub bytes_moved: u64,
+    /// What was brought afterwards, if anything was left behind and all of it has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched: Option<Fetched>,
     /// Where in the program, if events were counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
+}
+
+/// Memory that was brought to its process while that ran.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Fetched {
+    /// Bytes, without pages of zeros.
+    pub bytes: u64,
+    /// How often the process had to wait for a page.
+    pub faults: u64,
+    /// Time from the end of the move until nothing was left behind, microseconds.
+    pub took_us: f64,
 }
 
 /// A move that did not happen.

@@ -4,27 +4,35 @@
 use crate::describe::Streams;
 use crate::error::RunError;
 use crate::host::{Host, Launchers, MAX_DESCRIPTORS, receive_from, send_all, socket_pair};
-use crate::processes::Table;
-use crate::program::{CLOSE_ON_EXEC, OF_REGION, Program, monotonic_ns};
-use crate::reopen::{self, ChangedFiles};
+use crate::incoming_memory::{Images, Memory, new_file};
+use crate::network::Incoming;
+use crate::pager::{Offer, Pager, Target};
+use crate::processes::{Id, Table};
+use crate::program::{Absent, CLOSE_ON_EXEC, OF_REGION, Program, monotonic_ns};
+use crate::reopen::{self, ChangedFiles, Opened};
 use crate::report::{Child, Report};
-use crate::supervisor::{Event, RunOptions, Supervisor, adopt_processes, release_standard_streams};
-use maize_abi::control::{Kind, Message, SETS_CLOCKS};
+use crate::rest::Rest;
+use crate::stored::Files;
+use crate::supervisor::{Event, RunOptions, Supervisor, adopt_processes, open_door, release_standard_streams};
+use maize_abi::Isa;
+use maize_abi::control::{KEEPS, Kind, Message, SETS_CLOCKS};
 use maize_abi::processes::SERVED;
+use maize_abi::terminals::{self, Number};
 use maize_snapshot::{Executable, Kind as Section, Metadata, Process, Reader, SnapshotError};
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::event::{PollFd, PollFlags, poll};
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Bytes read at a time.
-const BUFFER: usize = 1 << 20;
+const BUFFER: usize = 16 << 10;
 
 /// Restores a program and runs it to its end. `options` say how, as for [`crate::run`]; program and arguments are the snapshot's.
 ///
@@ -37,13 +45,18 @@ pub fn restore(
     observe: &mut dyn FnMut(Event<'_>),
 ) -> Result<Report, RunError> {
     let damaged = |source| RunError::Snapshot { path: file.to_owned(), source };
-    let opened = File::open(file).map_err(|error| damaged(error.into()))?;
-    let input = BufReader::with_capacity(BUFFER, opened);
-    restore_from(input, Origin { name: file, own: None, changed }, options, observe, || Ok(()))
+    let files = Files::default();
+    let open = |path: &Path| files.open(path).map(|file| BufReader::with_capacity(BUFFER, file));
+    let input = open(file).map_err(|error| damaged(error.into()))?;
+    // Behind symbolic links.
+    let place = file.canonicalize().map_err(|error| damaged(error.into()))?;
+    let beside = |name: &Path| open(&place.with_file_name(name));
+    let origin = Origin { name: file, own: None, changed, files: &files, rest: None };
+    restore_from(input, beside, origin, options, observe, |_| Ok(()))
 }
 
-/// Receives a program from another node and runs it to its end. `options` say how; its file, which may have another path here, is theirs. `commit` is called
-/// when everything is in place, and nothing runs before it returns, or ever if it returns a reason.
+/// Receives a program from another node and runs it to its end. `options` say how; its file, which may have another path here, is theirs. A part of its memory may
+/// come when it runs already (`rest`). `commit` is called when everything is in place, and nothing runs before it returns, or ever if it returns a reason.
 ///
 /// # Errors
 /// [`RunError`], if what comes is damaged, refers to something that is not here, or is not committed.
@@ -51,12 +64,20 @@ pub fn receive(
     input: impl Read,
     options: &RunOptions,
     observe: &mut dyn FnMut(Event<'_>),
-    commit: impl FnOnce() -> Result<(), String>,
+    rest: &Arc<Rest>,
+    commit: impl FnOnce(&mut Incoming) -> Result<(), String>,
 ) -> Result<Report, RunError> {
     let name = Path::new("what the other node sends");
     restore_from(
         input,
-        Origin { name, own: Some(&options.program), changed: ChangedFiles::Refuse },
+        |_| Err(io::ErrorKind::NotFound.into()),
+        Origin {
+            name,
+            own: Some(&options.program),
+            changed: ChangedFiles::Refuse,
+            files: &Files::default(),
+            rest: Some(rest),
+        },
         options,
         observe,
         commit,
@@ -70,22 +91,31 @@ struct Origin<'a> {
     /// The program's file, if it may be elsewhere than where it was.
     own: Option<&'a Path>,
     changed: ChangedFiles,
+    /// In which pages can stay.
+    files: &'a Files,
+    /// By which memory comes later.
+    rest: Option<&'a Arc<Rest>>,
 }
 
-fn restore_from(
-    input: impl Read,
+fn restore_from<R: Read>(
+    input: R,
+    open: impl FnMut(&Path) -> io::Result<R>,
     origin: Origin<'_>,
     options: &RunOptions,
     observe: &mut dyn FnMut(Event<'_>),
-    decide: impl FnOnce() -> Result<(), String>,
+    decide: impl FnOnce(&mut Incoming) -> Result<(), String>,
 ) -> Result<Report, RunError> {
     let begin = Instant::now();
-    let Origin { name, own, changed } = origin;
+    let Origin { name, own, changed, files: snapshots, rest } = origin;
     let damaged = |source| RunError::Snapshot { path: name.to_owned(), source };
-    let mut reader = Reader::new(input).map_err(damaged)?;
+    let mut prepared = own.and_then(|own| Prepared::new(own, options));
+    let mut images = Images::default();
+    let mut reader =
+        Reader::new(input, open, |process, image| images.add(process, image, snapshots)).map_err(damaged)?;
     let metadata = reader.metadata().clone();
     let arguments: Vec<OsString> = metadata.arguments.iter().cloned().map(OsString::from_vec).collect();
-    let executables = metadata.executables.iter().map(|executable| find(executable, own, options, &arguments));
+    let executables =
+        metadata.executables.iter().map(|executable| find(executable, prepared.as_ref(), options, &arguments));
     let executables = executables.collect::<Result<Vec<_>, _>>()?;
     let obstacles = reopen::check(&metadata, changed);
     if !obstacles.is_empty() {
@@ -94,15 +124,28 @@ fn restore_from(
     // They start while the snapshot is read.
     let mut hosts = Hosts(Vec::new());
     for process in &metadata.processes {
-        let launcher = executables[process.executable].of(options.isa)?;
-        hosts.0.push(Host::start(&launcher, &Message::new(Kind::Receive, [0; 8]))?);
+        let launchers = &executables[process.executable];
+        let host = match prepared.as_mut().filter(|prepared| Rc::ptr_eq(&prepared.launchers, launchers)) {
+            Some(prepared) => prepared.hosts.0.pop(),
+            None => None,
+        };
+        hosts.0.push(match host {
+            Some(host) => host,
+            None => start(launchers, options.isa)?,
+        });
     }
-    let Contents { memories, files } = read(&mut reader, &metadata).map_err(damaged)?;
-    let files = reopen::open_all(&metadata, files, changed).map_err(RunError::Files)?;
+    let Contents { mut memories, files } = read(&mut reader, &metadata, images).map_err(damaged)?;
+    // Who brings pages closes the files when all are there.
+    drop(reader);
+    snapshots.close();
     let ahead = metadata.monotonic_ns.wrapping_sub(monotonic_ns());
+    let mut incoming = Incoming::new(options.address.as_ref()).map_err(RunError::Address)?;
+    let later = own.is_some().then(|| incoming.later());
+    let Opened { files, numbers } =
+        reopen::open_all(&metadata, files, changed, ahead, later).map_err(RunError::Files)?;
     let mut transfers = Vec::new();
-    for ((process, host), memory) in metadata.processes.iter().zip(&hosts.0).zip(&memories) {
-        transfers.push(hand_over(process, host, memory, &files, ahead, metadata.monotonic_ns)?);
+    for ((process, host), memory) in metadata.processes.iter().zip(&hosts.0).zip(&mut memories) {
+        transfers.push(hand_over(process, host, memory, rest, &files, &numbers, [ahead, metadata.monotonic_ns])?);
     }
     let streams = Streams::note();
     drop(files);
@@ -112,14 +155,24 @@ fn restore_from(
     let main_executable = metadata.processes.iter().find(|process| process.id == metadata.main);
     let program = main_executable.map_or(name, |process| &executables[process.executable].program).to_owned();
     let options = RunOptions { program, arguments, movable: true, ..options.clone() };
-    decide().map_err(RunError::NotCommitted)?;
-    let mut supervisor = Supervisor::new(&options, observe, metadata.main, vec![options.isa], true, streams);
+    decide(&mut incoming).map_err(RunError::NotCommitted)?;
+    let (holding, failed) = incoming.complete();
+    for reason in failed {
+        // It runs here, and nowhere else, whether or not it has all that it had.
+        eprintln!("maize: warning: {reason}");
+    }
+    let door = open_door(&options);
+    let mut supervisor = Supervisor::new(&options, observe, door, metadata.main, vec![options.isa], true, streams);
     supervisor.table = Table::restored(&metadata.relations, metadata.main, std::process::id());
     for ((process, host), transfer) in metadata.processes.iter().zip(hosts.0.drain(..)).zip(transfers) {
         let launchers = Rc::clone(&executables[process.executable]);
         let mut program = Program::new(process.id, launchers, host, None, supervisor.common.started.elapsed());
         program.has_used(process.times);
         program.begin_arriving();
+        let (transfer, pager) = transfer;
+        if let Some(pager) = pager {
+            program.begin_in_parts(pager);
+        }
         commit(process, &transfer)?;
         supervisor.programs.insert(process.id, program);
         if process.id != metadata.main {
@@ -128,6 +181,9 @@ fn restore_from(
             supervisor.children.push(Child { id: process.id, parent, started_on, ..Child::default() });
         }
     }
+    supervisor.ahead_ns = ahead;
+    supervisor.numbers = numbers;
+    supervisor.holding = holding.map(Arc::new);
     supervisor.restored = Some(begin.elapsed());
     supervisor.run()
 }
@@ -141,21 +197,40 @@ impl Drop for Hosts {
     }
 }
 
+/// What can be done before anything is known of what comes: it most likely executes the program's own file, in one process at least.
+struct Prepared {
+    launchers: Rc<Launchers>,
+    identity: Executable,
+    hosts: Hosts,
+}
+
+impl Prepared {
+    /// `None` if that is not possible; what comes may execute another file.
+    fn new(own: &Path, options: &RunOptions) -> Option<Prepared> {
+        let launchers = Rc::new(Launchers::new(own, &[options.isa], &options.arguments, &options.machine).ok()?);
+        let identity = launchers.identity().ok()?;
+        let hosts = Hosts(vec![start(&launchers, options.isa).ok()?]);
+        Some(Prepared { launchers, identity, hosts })
+    }
+}
+
+/// Starts a host that waits for a process.
+fn start(launchers: &Launchers, isa: Isa) -> Result<Host, RunError> {
+    Host::start(&*launchers.of(isa)?, &Message::new(Kind::Receive, [0; 8]))
+}
+
 /// The program in a file, if it is the one that was saved.
 fn find(
     executable: &Executable,
-    own: Option<&Path>,
+    prepared: Option<&Prepared>,
     options: &RunOptions,
     arguments: &[OsString],
 ) -> Result<Rc<Launchers>, RunError> {
-    if let Some(own) = own {
-        let launchers = Launchers::new(own, &[options.isa], arguments)?;
-        if launchers.identity().is_ok_and(|found| found.sha256 == executable.sha256) {
-            return Ok(Rc::new(launchers));
-        }
+    if let Some(prepared) = prepared.filter(|prepared| prepared.identity.sha256 == executable.sha256) {
+        return Ok(Rc::clone(&prepared.launchers));
     }
     let path = &executable.path;
-    let launchers = Launchers::new(path, &[options.isa], arguments)?;
+    let launchers = Launchers::new(path, &[options.isa], arguments, &options.machine)?;
     let found =
         launchers.identity().map_err(|source| RunError::System { what: "reading the program's file", source })?;
     if (found.size, &found.sha256) != (executable.size, &executable.sha256) {
@@ -166,49 +241,60 @@ fn find(
 
 /// What a snapshot holds besides its metadata.
 struct Contents {
-    /// For each process, pages and then tables.
-    memories: Vec<File>,
+    /// Of each process.
+    memories: Vec<Memory>,
     files: Vec<File>,
 }
 
-fn read<R: Read>(reader: &mut Reader<R>, metadata: &Metadata) -> Result<Contents, SnapshotError> {
-    let memory = || memfd_create("maize-restore", MemfdFlags::CLOEXEC).map(File::from);
-    let memories = metadata.processes.iter().map(|_| memory()).collect::<Result<Vec<_>, _>>();
-    let files = metadata.contents.iter().map(|_| memory()).collect::<Result<Vec<_>, _>>();
-    let failed = |error: rustix::io::Errno| SnapshotError::System(error.into());
-    let (memories, files) = (memories.map_err(failed)?, files.map_err(failed)?);
+fn read<R: Read>(reader: &mut Reader<R>, metadata: &Metadata, mut images: Images) -> Result<Contents, SnapshotError> {
+    let memories = metadata.processes.iter().map(|process| images.take(process));
+    let mut memories = memories.collect::<Result<Vec<_>, _>>()?;
+    let files = metadata.contents.iter().map(|_| new_file()).collect::<Result<Vec<_>, _>>()?;
     while let Some(piece) = reader.next_piece()? {
         match piece.kind {
-            Section::Pages => memories[piece.owner].write_all_at(&piece.bytes, piece.start)?,
-            Section::Tables => {
-                memories[piece.owner].write_all_at(&piece.bytes, metadata.processes[piece.owner].pages)?
-            }
-            Section::Content => files[piece.owner].write_all_at(&piece.bytes, piece.start)?,
-            Section::Metadata | Section::End => {}
+            Section::Pages => memories[piece.owner].file.write_all_at(piece.bytes, piece.start)?,
+            Section::Tables => memories[piece.owner].add_tables(piece.bytes)?,
+            Section::Content => files[piece.owner].write_all_at(piece.bytes, piece.start)?,
+            Section::Lineage | Section::Metadata | Section::Image | Section::End => {}
         }
     }
     Ok(Contents { memories, files })
 }
 
-/// Hands a process to a host, which then waits for [`commit`]. Returns the socket to it.
+/// Hands a process to a host, which then waits for [`commit`]. Returns the socket to it, and what brings the rest of its memory, if that is to follow.
 fn hand_over(
     process: &Process,
     host: &Host,
-    memory: &File,
+    memory: &mut Memory,
+    rest: Option<&Arc<Rest>>,
     files: &[Option<OwnedFd>],
-    ahead: u64,
-    monotonic_ns: u64,
-) -> Result<OwnedFd, RunError> {
+    numbers: &[Number],
+    [ahead, monotonic_ns]: [u64; 2],
+) -> Result<(OwnedFd, Option<Pager>), RunError> {
     let gone = || RunError::NotReady { isa: host.isa };
-    if host.await_message().and_then(|message| message.kind()) != Some(Kind::Ready) {
-        return Err(gone());
+    let ready = host.await_message().filter(|heard| heard.message.kind() == Some(Kind::Ready)).ok_or_else(gone)?;
+    let offer = Offer::new(ready.descriptors).filter(|_| memory.has_absent());
+    if offer.is_none() {
+        let rest = rest.map(AsRef::as_ref);
+        memory
+            .complete(process.id, rest)
+            .map_err(|source| RunError::System { what: "putting its memory together", source })?;
     }
     let (theirs, ours) = socket_pair()?;
     host.send(&Message::new(Kind::Accept, [SERVED, SETS_CLOCKS, ahead, 0, 0, 0, 0, 0]), Some(theirs.as_fd()))?;
     drop(theirs);
-    let Process { regions, runs, pages, .. } = *process;
-    let state = Message::new(Kind::State, [regions, runs, monotonic_ns, pages, 0, 0, 0, 0]);
-    send_all(ours.as_fd(), &state, &[memory.as_fd()])?;
+    let keeps = if offer.is_some() { KEEPS } else { 0 };
+    let state = [process.regions, memory.runs, monotonic_ns, process.pages, keeps, 0, 0, 0];
+    let source = [memory.file.as_fd(), memory.file.as_fd()];
+    let source = &source[..if offer.is_some() { 2 } else { 1 }];
+    send_all(ours.as_fd(), &Message::new(Kind::State, state), source)?;
+    for batch in numbers.chunks(8).chain(numbers.is_empty().then_some(&[][..])) {
+        let mut values = [terminals::NONE; 8];
+        for (to, number) in values.iter_mut().zip(batch) {
+            *to = number.to_word();
+        }
+        send_all(ours.as_fd(), &Message::new(Kind::Terminals, values), &[])?;
+    }
     let file = |index: usize| files[index].as_ref().map(OwnedFd::as_fd);
     let own = process.descriptors.iter().filter_map(|one| {
         let flag = if one.close_on_exec { CLOSE_ON_EXEC } else { 0 };
@@ -224,13 +310,75 @@ fn hand_over(
         let descriptors: Vec<BorrowedFd<'_>> = batch.iter().map(|(_, descriptor)| *descriptor).collect();
         send_all(ours.as_fd(), &Message::new(Kind::Descriptors, values), &descriptors)?;
     }
+    // It may need pages to be in place itself.
+    let rest = rest.map(|rest| (process.id, Arc::clone(rest)));
+    let pager = offer.map(|offer| start_pager(host, &ours, memory, rest, offer)).transpose()?.flatten();
+    if let Some(pager) = &pager {
+        await_word(&ours, pager)?;
+    }
     let answer = receive_from(ours.as_fd()).ok_or_else(gone)?.message;
     match answer.kind() {
-        Some(Kind::Restored) => Ok(ours),
+        Some(Kind::Restored) => Ok((ours, pager)),
         Some(Kind::Refused) => {
             Err(RunError::Refused { process: process.id, isa: host.isa, reason: answer.text().to_owned() })
         }
         _ => Err(gone()),
+    }
+}
+
+/// Begins to bring what a process, which is in place but for that, says is absent. `None` if it says something else on `transfer`.
+fn start_pager(
+    host: &Host,
+    transfer: &OwnedFd,
+    memory: &mut Memory,
+    rest: Option<(Id, Arc<Rest>)>,
+    offer: Offer,
+) -> Result<Option<Pager>, RunError> {
+    let mut absent = Absent::default();
+    loop {
+        let control = host.control().ok_or(RunError::NotReady { isa: host.isa })?;
+        let mut sockets = [control, transfer.as_fd()].map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN));
+        match poll(&mut sockets, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(RunError::system("waiting for a host process")(error)),
+        }
+        let has_spoken = !sockets[1].revents().is_empty();
+        match host.receive() {
+            Some(heard) if heard.message.kind() == Some(Kind::Absent) => {
+                absent.add(&heard.message);
+                if !heard.descriptors.is_empty() {
+                    let failed = |source| RunError::System { what: "starting to bring missing pages", source };
+                    let source = memory.source(host.pid(), rest).map_err(failed)?;
+                    // The first is the source as the process knows it.
+                    let target = Target::new(offer, heard.descriptors.into_iter().nth(1), &absent.regions);
+                    let pager = target.and_then(|target| Pager::start(target, absent.regions, source));
+                    return pager.map(Some).map_err(failed);
+                }
+            }
+            Some(_) => {}
+            None if has_spoken => return Ok(None),
+            None => {}
+        }
+    }
+}
+
+/// Waits until the process says something on `transfer`. It may wait itself for a page that cannot be brought.
+fn await_word(transfer: &OwnedFd, pager: &Pager) -> Result<(), RunError> {
+    loop {
+        let mut descriptors = [transfer.as_fd(), pager.done()].map(|one| PollFd::from_borrowed_fd(one, PollFlags::IN));
+        // All may have been brought.
+        let count = if pager.outcome().is_some() { 1 } else { 2 };
+        match poll(&mut descriptors[..count], None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(RunError::system("waiting for a host process")(error)),
+        }
+        if let Some(Err(reason)) = pager.outcome() {
+            let source = io::Error::other(reason.clone());
+            return Err(RunError::System { what: "bringing its memory", source });
+        }
+        if !descriptors[0].revents().is_empty() {
+            return Ok(());
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::RunError;
 use crate::host::{Heard, Host, Launchers, send, socket_pair};
+use crate::machine::Machine;
 use crate::processes::{Children, EINVAL, ESRCH, Id, Selector};
 use crate::program::Execution;
 use crate::supervisor::Supervisor;
@@ -25,13 +26,14 @@ const OWN_IDS: Id = 1 << 22;
 /// What is kept for answers.
 pub(crate) struct Served {
     isas: Vec<Isa>,
+    machine: Machine,
     /// Programs that have been executed, by device, inode, size and time of change of their files.
     programs: HashMap<(PathBuf, [u64; 4]), Rc<Launchers>>,
 }
 
 impl Served {
-    pub(crate) fn new(isas: Vec<Isa>) -> Served {
-        Served { isas, programs: HashMap::new() }
+    pub(crate) fn new(isas: Vec<Isa>, machine: Machine) -> Served {
+        Served { isas, machine, programs: HashMap::new() }
     }
 
     /// The program in a file, if it is one of Maize's that has code for every ISA of the run.
@@ -42,7 +44,7 @@ impl Served {
         if let Some(launchers) = self.programs.get(&key) {
             return Some(Rc::clone(launchers));
         }
-        let launchers = Launchers::new(path, &self.isas, &[path.as_os_str().to_owned()]).ok()?;
+        let launchers = Launchers::new(path, &self.isas, &[path.as_os_str().to_owned()], &self.machine).ok()?;
         let launchers = Rc::new(launchers);
         self.programs.insert(key, Rc::clone(&launchers));
         Some(launchers)
@@ -73,6 +75,10 @@ impl Supervisor<'_> {
         let mut descriptors = heard.descriptors.into_iter();
         let Some(reply) = descriptors.next() else { return Ok(()) };
         let [request, operands @ ..] = heard.message.values;
+        if let (Some(Request::Whole), Some(program)) = (Request::from_number(request), self.programs.get_mut(&id)) {
+            program.tell_when_whole(reply);
+            return Ok(());
+        }
         let mut passed = None;
         let answer = match Request::from_number(request) {
             Some(Request::Forking) => {
@@ -121,7 +127,12 @@ impl Supervisor<'_> {
                 }
                 0
             }
-            Request::Forking | Request::Forked | Request::Executed | Request::Execute | Request::Wait => EINVAL,
+            Request::Forking
+            | Request::Forked
+            | Request::Executed
+            | Request::Execute
+            | Request::Wait
+            | Request::Whole => EINVAL,
         }
     }
 

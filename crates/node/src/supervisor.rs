@@ -1,7 +1,8 @@
 //! Runs one program on one machine, with all processes that it forks: waits for what they and their hosts say, and has each move when it is
 //! due ([`Program`]). While there is a plan of moves, the node keeps the table of processes, too (docs/processes.md).
 
-use crate::checkpoint::{Goal, Order};
+use crate::chain::Chain;
+use crate::checkpoint::{Goal, Order, Target};
 use crate::control::door::{Client, Door};
 use crate::control::protocol::{Answer, Happened};
 use crate::departure::Departures;
@@ -10,15 +11,19 @@ use crate::error::RunError;
 use crate::events::{Counted, EventPlan};
 use crate::host::{Host, Launchers, is_native};
 use crate::kernel::Ended;
+use crate::machine::Machine;
+use crate::network::{Address, Holding};
 use crate::orders::Job;
 use crate::plan::{HopPlan, Tour};
+use crate::precopy::Precopy;
 use crate::processes::{Change, Id, Notice, Table};
 use crate::program::{Common, Happening, History, Moves, Program, micros};
-use crate::report::{self, Child, Exit, Migration, Report, Stay};
+use crate::report::{self, Child, Exit, Fetched, Migration, Report, Stay};
 use crate::serve::Served;
 use maize_abi::Isa;
 use maize_abi::control::{Kind, Message};
 use maize_abi::processes::{SERVED, SignalInformation};
+use maize_abi::terminals::Number;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
@@ -50,10 +55,26 @@ pub struct RunOptions {
     pub patience: Duration,
     /// Kill the destination of every move with this number (from 1) while the move is under way, to show that nothing is lost.
     pub kill_destination: Vec<usize>,
+    /// What becomes of large memory in a move.
+    pub memory: Memory,
     /// Signals to hand on to the program, one byte each, as they come. By `SIGCHLD` it is learned that a process has stopped.
     pub signals: Option<Arc<OwnedFd>>,
     /// By which the program is told to go to another node.
     pub departures: Option<Arc<Departures>>,
+    /// An address that the program has by itself, and takes along to other nodes.
+    pub address: Option<Address>,
+    /// What it finds on the machine.
+    pub machine: Machine,
+}
+
+/// What becomes of large memory in a move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Memory {
+    /// It is copied while the program waits.
+    Copy,
+    /// It is brought while the program runs, where the kernel allows that.
+    #[default]
+    PostCopy,
 }
 
 /// Snapshots that a run takes of itself.
@@ -72,6 +93,8 @@ pub enum Event<'a> {
     Moved(&'a Migration),
     /// A move did not happen.
     Stayed(&'a Stay),
+    /// All memory has come of a process that was put in place with a part of it still in a file ([`crate::receive`]).
+    Whole(&'a Fetched),
 }
 
 /// Runs a program to its end. Processes that it leaves behind go on where they are.
@@ -82,7 +105,7 @@ pub fn run(options: &RunOptions, observe: &mut dyn FnMut(Event<'_>)) -> Result<R
     let hop_isas = options.hop.iter().flat_map(|plan| plan.isas.iter().copied());
     let event_isas = options.events.iter().flat_map(EventPlan::isas);
     let isas: Vec<Isa> = std::iter::once(options.isa).chain(hop_isas).chain(event_isas).collect();
-    let launchers = Rc::new(Launchers::new(&options.program, &isas, &options.arguments)?);
+    let launchers = Rc::new(Launchers::new(&options.program, &isas, &options.arguments, &options.machine)?);
     // Without moves and emulators the kernel's table does, and is faster.
     let asked_for = options.movable || options.checkpoint.is_some();
     let is_served = asked_for || options.hop.is_some() || options.events.is_some() || !is_native(options.isa);
@@ -94,11 +117,17 @@ pub fn run(options: &RunOptions, observe: &mut dyn FnMut(Event<'_>)) -> Result<R
     let served = if is_served { SERVED } else { 0 };
     let mut first = Message::new(Kind::Run, [counts, next, passes, served, 0, 0, 0, 0]);
     first.text = launchers.described();
+    let holding = options.address.as_ref().map(Holding::prepare).transpose().map_err(RunError::Address)?;
+    if let Some(holding) = &holding {
+        holding.take().map_err(RunError::Address)?;
+    }
+    let door = open_door(options);
     let host = Host::start(&*launchers.of(options.isa)?, &first)?;
     let streams = Streams::note();
     release_standard_streams()?;
     let main = host.pid().as_raw_nonzero().get().unsigned_abs();
-    let mut supervisor = Supervisor::new(options, observe, main, isas, is_served, streams);
+    let mut supervisor = Supervisor::new(options, observe, door, main, isas, is_served, streams);
+    supervisor.holding = holding.map(Arc::new);
     supervisor.begin(main, launchers, host, counted);
     supervisor.run()
 }
@@ -109,12 +138,12 @@ pub(crate) fn adopt_processes() -> Result<(), RunError> {
         .map_err(RunError::system("adopting processes"))
 }
 
-/// The control socket. A run whose events are counted has none: what others ask for would change the count.
-fn open_door(options: &RunOptions) -> Option<Door> {
+/// The control socket, which is there before the program runs. A run whose events are counted has none: what others ask for would change the count.
+pub(crate) fn open_door(options: &RunOptions) -> Option<Door> {
     if options.events.is_some() {
         return None;
     }
-    match Door::open() {
+    match Door::open(&options.machine.control) {
         Ok(door) => Some(door),
         Err(error) => {
             eprintln!("maize: warning: `maize ps` and the like will not find this program: no control socket: {error}");
@@ -162,10 +191,18 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) left: Option<Left>,
     /// How long it took to restore the program.
     pub(crate) restored: Option<Duration>,
+    /// What its clocks are ahead of this machine's, ns; wraps.
+    pub(crate) ahead_ns: u64,
+    /// Terminals that the program knows by other numbers than the kernel here does.
+    pub(crate) numbers: Vec<Number>,
+    /// Its own address, while it is here.
+    pub(crate) holding: Option<Arc<Holding>>,
     /// When the next snapshot is due that the run itself takes.
     next_checkpoint: Option<Duration>,
     /// What is being done for a client.
     pub(crate) job: Option<Job>,
+    /// The snapshots that the next can build on.
+    pub(crate) chain: Option<Chain>,
     /// The process that was started first, whose end is the run's.
     pub(crate) main: Id,
     pub(crate) programs: BTreeMap<Id, Program>,
@@ -182,24 +219,29 @@ impl<'a> Supervisor<'a> {
     pub(crate) fn new(
         options: &'a RunOptions,
         observe: &'a mut dyn FnMut(Event<'_>),
+        door: Option<Door>,
         main: Id,
         isas: Vec<Isa>,
         is_served: bool,
         streams: Streams,
     ) -> Supervisor<'a> {
         Supervisor {
-            common: Common { options, started: Instant::now(), asked: 0, observe, door: open_door(options) },
+            common: Common { options, started: Instant::now(), asked: 0, observe, door },
             began: SystemTime::now(),
             is_served,
             streams,
             left: None,
             restored: None,
+            ahead_ns: 0,
+            numbers: Vec::new(),
+            holding: None,
             next_checkpoint: options.checkpoint.as_ref().map(|periodic| periodic.every),
             job: None,
+            chain: None,
             main,
             programs: BTreeMap::new(),
             table: Table::default(),
-            served: Served::new(isas),
+            served: Served::new(isas, options.machine.clone()),
             begun: 0,
             children: Vec::new(),
         }
@@ -280,14 +322,16 @@ impl<'a> Supervisor<'a> {
     fn wait(&self) -> Result<Option<Heard>, RunError> {
         let mut waited = Vec::new();
         let mut sockets = Vec::new();
-        for (&id, program) in &self.programs {
+        // What becomes of hosts that hold a program which may be on another node by now is the business of who has taken it there.
+        let is_leaving = self.job.as_ref().is_some_and(Job::is_leaving);
+        for (&id, program) in self.programs.iter().filter(|_| !is_leaving) {
             for (happening, descriptor) in program.watched() {
                 waited.push(Heard::Of(id, happening));
                 sockets.push(PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
             }
         }
-        // Those for a program that may be on another node by now wait in the pipe, for whoever has it in the end.
-        let is_away = self.job.as_ref().is_some_and(Job::is_leaving) || matches!(self.left, Some(Left::Away));
+        // Signals for such a program wait in the pipe, for whoever has it in the end.
+        let is_away = is_leaving || matches!(self.left, Some(Left::Away));
         if let Some(signals) = self.common.options.signals.as_ref().filter(|_| !is_away) {
             waited.push(Heard::Signal);
             sockets.push(PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN));
@@ -335,9 +379,13 @@ impl<'a> Supervisor<'a> {
         }
         self.next_checkpoint = Some(now + periodic.every);
         let (file, timeout) = (periodic.file.clone(), periodic.every);
-        if let Some(Answer::Error(failure)) =
-            self.begin_checkpoint(Order { client: None, to: Goal::File(file), leave_running: true, timeout })
-        {
+        if let Some(Answer::Error(failure)) = self.begin_checkpoint(Order {
+            client: None,
+            to: Goal::File(Target { path: file, incremental: true }),
+            leave_running: true,
+            timeout,
+            precopy: Precopy::default(),
+        }) {
             eprintln!("maize: warning: {}", failure.message);
         }
     }
@@ -380,7 +428,7 @@ impl<'a> Supervisor<'a> {
         match happening {
             Happening::SourceSpoke => match program.current.receive() {
                 Some(heard) if heard.message.kind() == Some(Kind::Call) => self.answer(id, heard),
-                Some(heard) => program.hear_source(&heard.message, &mut self.common),
+                Some(heard) => program.hear_source(&heard, &mut self.common),
                 None if program.current.control().is_none() => {
                     program.hung_up();
                     Ok(())
@@ -389,6 +437,8 @@ impl<'a> Supervisor<'a> {
             },
             Happening::DestinationSpoke => program.hear_destination(&mut self.common),
             Happening::DestinationEnded => program.destination_ended(&mut self.common),
+            Happening::Brought => program.hear_pager(),
+            Happening::BehindEnded => program.behind_ended(),
             Happening::Saved => {
                 program.hear_saved();
                 Ok(())
@@ -417,7 +467,7 @@ impl<'a> Supervisor<'a> {
             let others = std::mem::take(&mut self.programs);
             for (id, program) in others {
                 // Those that were saved have been killed, too, and are to leave no trace of their ids.
-                let history = if self.left.is_some() { program.end()?.1 } else { program.leave() };
+                let history = if self.left.is_some() { program.end()?.1 } else { program.leave()? };
                 self.record(id, history);
             }
             let exit = match self.left {

@@ -29,7 +29,7 @@ fn unify_addresses(function: Function, frame: Option<&ShadowFrame>) {
         let leader = match known.get(&(base, offset)) {
             Some(&leader) => leader,
             None => {
-                let Some(place) = after(function, base) else { continue };
+                let Some(place) = function.place_after(base) else { continue };
                 // Without `inbounds`, which may hold on some of the ways only.
                 let leader = Builder::before(place).offset_by(base, offset);
                 known.insert((base, offset), leader);
@@ -40,18 +40,6 @@ fn unify_addresses(function: Function, frame: Option<&ShadowFrame>) {
         replaced.push(address);
     }
     replaced.into_iter().for_each(Value::erase);
-}
-
-/// The first place at which a value is there.
-fn after(function: Function, value: Value) -> Option<Value> {
-    if value.is_argument() {
-        function.entry().first_insertion_point()
-    } else if value.is(Opcode::LLVMPHI) {
-        value.block().first_insertion_point()
-    } else {
-        // The result of an invoke has no place of its own yet.
-        value.next()
-    }
 }
 
 /// What each phi is a copy of, found as constants are (Wegman and Zadeck, TOPLAS 1991): every phi is assumed to be one until it

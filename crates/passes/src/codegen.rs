@@ -5,6 +5,7 @@
 
 use crate::bodies;
 use crate::computed_goto;
+use crate::control_flow::ControlFlow;
 use crate::error::PassError;
 use crate::ir::{Builder, Linkage, Module, Opcode, Place, Type, Value};
 use crate::isa::Target;
@@ -26,6 +27,9 @@ use maize_abi::symbols::RESUME_SUFFIX;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::{CStr, CString, c_void};
+
+/// Blocks of a loop whose addresses are computed as they are used on every ISA.
+const MOST_BLOCKS: usize = 300;
 
 /// What code generation yields.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,9 +58,7 @@ pub fn generate(bitcode: &[u8], isa: Isa, optimization_level: u8, output: Output
     let target_machine = TargetMachine::new(isa, &target, optimization_level)?;
     target_machine.set_data_layout(module);
     if !target.scales_addresses {
-        let failed = |message| llvm_error("strength reduction", isa, message);
-        // SAFETY: the target machine is live.
-        unsafe { module.run_passes_for(target_machine.0, "function(loop(loop-reduce))") }.map_err(failed)?;
+        target_machine.reduce_strength(module).map_err(|message| llvm_error("strength reduction", isa, message))?;
     }
     let code = target_machine.emit(module, isa, output)?;
     match diagnostics.first_error() {
@@ -207,7 +209,7 @@ struct TargetMachine(machine::LLVMTargetMachineRef);
 
 impl TargetMachine {
     fn new(isa: Isa, target: &Target, optimization_level: u8) -> Result<TargetMachine, PassError> {
-        target.initialize();
+        Target::initialize_all();
         let triple = CString::new(target.triple).unwrap_or_default();
         // LLVM's fast path for unoptimised code does not know operand bundles, so 0 is as 1.
         let level = match optimization_level {
@@ -243,6 +245,20 @@ impl TargetMachine {
             }
             Ok(TargetMachine(created))
         }
+    }
+
+    /// Has the loops of functions step pointers, but of those with a large loop or one that is entered in several places: what one of many blocks
+    /// steps is kept in all of them.
+    fn reduce_strength(&self, module: Module) -> Result<(), String> {
+        for function in module.definitions() {
+            let flow = ControlFlow::of(function);
+            let loops = flow.loops(&flow.dominators());
+            if !loops.is_empty() && loops.iter().all(|this| this.natural && this.blocks.len() <= MOST_BLOCKS) {
+                // SAFETY: the target machine is live.
+                unsafe { module.run_function_passes_for(self.0, function, "loop(loop-reduce)") }?;
+            }
+        }
+        Ok(())
     }
 
     fn set_data_layout(&self, module: Module) {

@@ -29,6 +29,11 @@ pub struct Loop {
     pub natural: bool,
 }
 
+/// In how many of these loops a block is.
+pub fn depth(loops: &[Loop], position: usize) -> usize {
+    loops.iter().filter(|this| this.blocks.contains(&position)).count()
+}
+
 impl ControlFlow {
     /// Walks a function.
     pub fn of(function: Function) -> ControlFlow {

@@ -17,8 +17,6 @@ pub struct Target {
     pub abi: &'static str,
     /// Whether registers hold 32-bit numbers as such.
     pub has_32_bit_registers: bool,
-    /// Whether there are calls that preserve all registers (`preserve_allcc`).
-    pub has_preserving_calls: bool,
     /// What does nothing, in assembly, and can be overwritten with a trap.
     pub nop: &'static str,
     /// Bodies, as IR that ends with a NUL, of intrinsics that LLVM makes more of than the ISA needs.
@@ -39,7 +37,6 @@ impl Target {
                 features: "-fast-15bytenop,-fast-11bytenop",
                 abi: "",
                 has_32_bit_registers: true,
-                has_preserving_calls: true,
                 // A segment override that means nothing in 64-bit mode (Intel SDM volume 1, 3.3.7.1); it takes no
                 // cycle, being part of the next instruction.
                 nop: ".byte 0x2e",
@@ -53,7 +50,6 @@ impl Target {
                 features: "+neon,+fp-armv8",
                 abi: "",
                 has_32_bit_registers: true,
-                has_preserving_calls: true,
                 nop: "nop",
                 bodies: "",
                 scales_addresses: true,
@@ -65,7 +61,6 @@ impl Target {
                 features: "+m,+a,+f,+d,+c",
                 abi: "lp64d",
                 has_32_bit_registers: false,
-                has_preserving_calls: false,
                 nop: "nop",
                 bodies: "",
                 scales_addresses: false,
@@ -74,12 +69,21 @@ impl Target {
         }
     }
 
-    /// Registers the back end with LLVM; may be called any number of times.
-    pub fn initialize(&self) {
-        static OPTIONS: Once = Once::new();
-        OPTIONS.call_once(set_options);
-        (self.initialize)();
+    /// Registers all back ends with LLVM, whose registry must not change while another thread looks something up; may be called any number of times.
+    pub fn initialize_all() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            set_options();
+            // SAFETY: called once, before code is generated.
+            unsafe { maize_preserve_registers_at_points() }
+            Isa::ALL.into_iter().for_each(|isa| (Target::of(isa).initialize)());
+        });
     }
+}
+
+unsafe extern "C" {
+    /// See `llvm/point_masks.cpp`.
+    fn maize_preserve_registers_at_points();
 }
 
 /// LLVM options that have no other interface.
@@ -102,7 +106,7 @@ fn set_options() {
 }
 
 fn x86_64() {
-    // SAFETY: registration is idempotent and guarded by LLVM.
+    // SAFETY: no other thread uses the registry yet.
     unsafe {
         target::LLVMInitializeX86TargetInfo();
         target::LLVMInitializeX86Target();
@@ -113,7 +117,7 @@ fn x86_64() {
 }
 
 fn aarch64() {
-    // SAFETY: registration is idempotent and guarded by LLVM.
+    // SAFETY: no other thread uses the registry yet.
     unsafe {
         target::LLVMInitializeAArch64TargetInfo();
         target::LLVMInitializeAArch64Target();
@@ -124,7 +128,7 @@ fn aarch64() {
 }
 
 fn riscv64() {
-    // SAFETY: registration is idempotent and guarded by LLVM.
+    // SAFETY: no other thread uses the registry yet.
     unsafe {
         target::LLVMInitializeRISCVTargetInfo();
         target::LLVMInitializeRISCVTarget();

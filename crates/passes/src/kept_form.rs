@@ -7,11 +7,11 @@
 //! them. (Where it does, it may store them, which back ends then do word by word; a processor takes long to load as a whole what it has just stored in
 //! parts.)
 
-use crate::control_flow::{ControlFlow, Loop};
+use crate::control_flow::{ControlFlow, Loop, depth};
 use crate::error::PassError;
 use crate::ir::{Block, Builder, Function, Module, Opcode, Type, Value};
 use crate::liveness::Liveness;
-use crate::rematerialize::{depth, kept_across, replace_in};
+use crate::rematerialize::{kept_across, replace_in};
 use crate::sites::next_block;
 use crate::words;
 use inkwell::llvm_sys::LLVMTypeKind;
@@ -139,14 +139,6 @@ fn take_apart(module: Module, function: Function, vector: Value, is_site: bool) 
 
 /// Where something can be made of a value as soon as it is there.
 fn place_after(function: Function, value: Value, is_site: bool) -> Option<Value> {
-    if value.is_argument() {
-        function.entry().first_insertion_point()
-    } else if value.is(Opcode::LLVMPHI) {
-        value.block().first_insertion_point()
-    } else if is_site {
-        // Where a resumption goes on, too.
-        next_block(value).and_then(|next| next.first_insertion_point())
-    } else {
-        value.next()
-    }
+    // Where a resumption goes on, too.
+    if is_site { next_block(value)?.first_insertion_point() } else { function.place_after(value) }
 }

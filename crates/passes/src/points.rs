@@ -9,17 +9,14 @@
 //!
 //! In machine code there is no test. The branch becomes a place that the runtime can overwrite with a trap, and
 //! whose trap leads to the call, as do the kernel's static keys; the list of these places is a section
-//! ([`POINTS_SECTION`]: pairs of the place's and the call's address). The call preserves all registers, so that the code around it need
-//! not care.
+//! ([`POINTS_SECTION`]: pairs of the place's and the call's address). The call preserves all registers
+//! (`llvm/point_masks.cpp` tells LLVM), so that the code around it need not care.
 
 use crate::error::PassError;
 use crate::ir::{Block, Builder, Function, Module, Opcode, Type, Value};
 use crate::isa::Target;
 use maize_abi::symbols::{POINT, POINTS_SECTION, REQUESTED};
 use std::collections::HashMap;
-
-/// LLVM's number for `preserve_allcc`.
-const PRESERVE_ALL: u32 = 15;
 
 /// Splits the block before `place` and puts a point between the halves.
 pub fn insert(module: Module, place: Value) {
@@ -54,13 +51,7 @@ pub fn is_point(call: Value) -> bool {
 /// # Errors
 /// [`PassError::InvalidIr`] if a pass has made something else of a point.
 pub fn lower(module: Module, target: &Target) -> Result<(), PassError> {
-    let (Some(requested), Some(point)) = (module.function(REQUESTED), module.function(POINT)) else { return Ok(()) };
-    if target.has_preserving_calls {
-        for call in point.value().users() {
-            call.set_calling_convention(PRESERVE_ALL);
-        }
-        point.set_calling_convention(PRESERVE_ALL);
-    }
+    let Some(requested) = module.function(REQUESTED) else { return Ok(()) };
     for test in requested.value().users() {
         lower_one(target, test).ok_or_else(|| PassError::InvalidIr {
             pass: "points",

@@ -4,7 +4,7 @@
 //! to be kept and saved, although the values they derive from are live as well. Most are addresses, which
 //! the back ends fold into addressing modes, as they do with what they sink themselves.
 
-use crate::control_flow::{ControlFlow, Loop};
+use crate::control_flow::{ControlFlow, Loop, depth};
 use crate::error::PassError;
 use crate::ir::{Block, Builder, Function, Opcode, Value};
 use crate::liveness::Liveness;
@@ -66,11 +66,6 @@ pub fn replace_in(user: Value, value: Value, copy: impl Fn(Value) -> Option<Valu
     replaced
 }
 
-/// In how many loops a block is.
-pub fn depth(loops: &[Loop], position: usize) -> usize {
-    loops.iter().filter(|this| this.blocks.contains(&position)).count()
-}
-
 struct Sinking<'a> {
     flow: &'a ControlFlow,
     loops: &'a [Loop],
@@ -93,7 +88,7 @@ impl Sinking<'_> {
         let Some(&position) = self.flow.position.get(&to) else { return false };
         // A constant distance costs nothing anywhere.
         is_constant_offset(value)
-            || self.depth(position) <= self.depth(self.flow.position[&value.block()])
+            || depth(self.loops, position) <= depth(self.loops, self.flow.position[&value.block()])
                 && self.computable(value, position, MOST_INSTRUCTIONS)
     }
 
@@ -106,10 +101,6 @@ impl Sinking<'_> {
                 self.liveness.is_live_at_start(operand, position)
                     || self.computable(operand, position, instructions - 1)
             })
-    }
-
-    fn depth(&self, position: usize) -> usize {
-        depth(self.loops, position)
     }
 }
 

@@ -51,14 +51,13 @@ pub fn split(module: Module, builder: &Builder, value: Value, words: &mut Vec<Va
 
 /// Puts a scalar or vector together from its words, if these are whole numbers.
 pub fn join(module: Module, builder: &Builder, words: &[Value], ty: Type) -> Value {
-    let bits = ty.bits(module);
     let whole = Type::integer(module.context(), (64 * words.len()) as u32);
     let mut integer = whole.zero();
     for (index, &word) in words.iter().enumerate() {
         let shifted = builder.shift_left(builder.integer_cast(word, whole), whole.constant(64 * index as u64));
         integer = builder.or(integer, shifted);
     }
-    from_integer(module, builder, builder.integer_cast(integer, Type::integer(module.context(), bits as u32)), ty)
+    from_integer(module, builder, integer, ty)
 }
 
 /// Puts a value together from its words in memory at `address`.
@@ -81,7 +80,7 @@ pub fn load(module: Module, builder: &Builder, ty: Type, address: Value) -> Valu
             let bits = ty.bits(module);
             let width = if bits <= 32 { 32 } else { bits.next_multiple_of(64) };
             let integer = builder.load(Type::integer(context, width as u32), address, WORD);
-            from_integer(module, builder, builder.integer_cast(integer, Type::integer(context, bits as u32)), ty)
+            from_integer(module, builder, integer, ty)
         }
     }
 }
@@ -99,8 +98,9 @@ fn as_integer(module: Module, builder: &Builder, value: Value, bits: u64) -> Val
     builder.bit_cast(integers, Type::integer(module.context(), bits as u32))
 }
 
-/// The inverse of [`as_integer`].
+/// The inverse of [`as_integer`], for an integer that may be wider.
 fn from_integer(module: Module, builder: &Builder, integer: Value, ty: Type) -> Value {
+    let integer = builder.integer_cast(integer, Type::integer(module.context(), ty.bits(module) as u32));
     if ty.kind() == Kind::LLVMIntegerTypeKind {
         return integer;
     }

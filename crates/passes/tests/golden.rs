@@ -147,6 +147,22 @@ fn a_migration_point_is_no_test_in_machine_code() {
 }
 
 #[test]
+fn a_point_preserves_registers_that_calls_do_not() {
+    let source = b"target triple = \"x86_64-unknown-linux-musl\"\n\
+        define double @f(ptr %p, double %x, i64 %n) {\nentry:\n  br label %loop\nloop:\n\
+        %i = phi i64 [ 0, %entry ], [ %j, %loop ]\n  %s = phi double [ %x, %entry ], [ %t, %loop ]\n\
+        %a = getelementptr double, ptr %p, i64 %i\n  %v = load double, ptr %a\n  %m = fmul double %v, %x\n\
+        %t = fadd double %s, %m\n  %j = add i64 %i, 1\n  %c = icmp eq i64 %j, %n\n\
+        br i1 %c, label %done, label %loop\ndone:\n  ret double %t\n}\n\0";
+    for (isa, store) in [(Isa::X86_64, "movsd\t%xmm"), (Isa::Aarch64, "str\td"), (Isa::Riscv64, "fsd\tf")] {
+        let assembly = compile_to_assembly(source, &options(), isa).unwrap();
+        let function = assembly.split("f.resume:").next().unwrap();
+        assert!(function.contains("__maize_point"), "{}: {assembly}", isa.name());
+        assert!(!function.contains(store), "{}: {assembly}", isa.name());
+    }
+}
+
+#[test]
 fn a_point_that_was_taken_apart_is_an_error() {
     let source = b"declare i1 @__maize_requested()\ndeclare void @__maize_point()\n\
         define i32 @f(i32 %a) {\n  %r = call i1 @__maize_requested()\n  %s = select i1 %r, i32 %a, i32 1\n\

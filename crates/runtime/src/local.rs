@@ -31,6 +31,26 @@ pub static CONTROL: AtomicI64 = AtomicI64::new(-1);
 #[unsafe(link_section = ".maize.local")]
 pub static TRANSFER: AtomicI64 = AtomicI64::new(-1);
 
+/// The process to which it is about to move, as a pidfd, or -1.
+#[unsafe(link_section = ".maize.local")]
+pub static DESTINATION: AtomicI64 = AtomicI64::new(-1);
+
+/// Pages may be missing that the node brings (`migration::absent`).
+#[unsafe(link_section = ".maize.local")]
+pub static ABSENT: AtomicU32 = AtomicU32::new(0);
+
+/// Regions are closed where pages are missing (`migration::closed`).
+#[unsafe(link_section = ".maize.local")]
+pub static CLOSED: AtomicU32 = AtomicU32::new(0);
+
+/// Regions have been closed in this process, so that `SIGSEGV` is the runtime's own.
+#[unsafe(link_section = ".maize.local")]
+pub static CLOSED_ONCE: AtomicU32 = AtomicU32::new(0);
+
+/// The userfaultfd by which pages are brought, if this process has to keep it, or -1.
+#[unsafe(link_section = ".maize.local")]
+pub static WATCH: AtomicI64 = AtomicI64::new(-1);
+
 /// The node's process, as the sender of signals.
 #[unsafe(link_section = ".maize.local")]
 pub static NODE: AtomicI64 = AtomicI64::new(0);

@@ -28,6 +28,11 @@ mod host {
         AHEAD.store(nanoseconds, Ordering::Relaxed);
     }
 
+    /// Whether they are.
+    pub fn are_ahead() -> bool {
+        AHEAD.load(Ordering::Relaxed) != 0
+    }
+
     /// A time of the program's clock as this machine's has it, ns.
     pub fn to_host(clock: u64, nanoseconds: u64) -> u64 {
         if runs_from_start(clock) {
@@ -136,5 +141,10 @@ mod host {
     /// Nanoseconds of the clock by which deadlines are kept.
     pub fn monotonic() -> u64 {
         now(CLOCK_MONOTONIC).nanoseconds(NANOSECONDS).unwrap_or(0)
+    }
+
+    /// Nanoseconds since then by that clock; 0 where this processor's is behind the one that told the time, as processors of a virtual machine may be.
+    pub fn since(earlier: u64) -> u64 {
+        monotonic().saturating_sub(earlier)
     }
 }

@@ -1,8 +1,10 @@
 //! What can be wrong with a snapshot.
 
+use crate::link::LONGEST;
 use crate::section::{Kind, VERSION};
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 /// Where in a snapshot something is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,26 @@ pub enum SnapshotError {
     /// What describes the program is not understood.
     #[error("the snapshot's description of the program is not understood: {0}")]
     Metadata(serde_json::Error),
+    /// What it builds on is not there.
+    #[error("it holds only what has changed since {}, which is not beside it; put that back there, or restore a snapshot that needs no other", .0.display())]
+    NoBase(PathBuf),
+    /// What it builds on is another snapshot.
+    #[error("it holds only what has changed since {}, and that is another snapshot by now; put the right one back, or restore a snapshot that needs no other", .0.display())]
+    OtherBase(PathBuf),
+    /// Something is wrong with what it builds on.
+    #[error("it holds only what has changed since {}, and there: {source}", .name.display())]
+    Base {
+        /// The name of its file.
+        name: PathBuf,
+        /// What.
+        source: Box<SnapshotError>,
+    },
+    /// It builds on itself, by way of others.
+    #[error("it builds on itself, by way of {}; it was changed after it was made: restore another one", .0.display())]
+    Loop(PathBuf),
+    /// It builds on one that builds on one, and so on.
+    #[error("it builds on more than {LONGEST} others, one on the other; restore a snapshot that needs no other")]
+    LongChain,
     /// The system failed.
     #[error("{0}")]
     System(#[from] io::Error),

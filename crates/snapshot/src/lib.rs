@@ -2,15 +2,24 @@
 //! format byte by byte; what is in it comes from and goes to `maize-node`. No system calls are made here.
 
 mod error;
+mod image;
+mod lineage;
+mod link;
 mod metadata;
 mod reader;
 mod section;
+mod terminal;
 mod writer;
 
 pub use error::{Place, SnapshotError};
+pub use image::{Image, ImageRef, Stored};
+pub use lineage::{Base, Id, Lineage};
+pub use link::LONGEST;
 pub use metadata::{
-    Change, Content, Descriptor, Executable, File, FileKind, Mapped, Metadata, Pipe, Process, Relation, Signal,
+    Change, Content, Descriptor, Executable, Expiry, File, FileKind, FileWatch, Mapped, Metadata, Pipe, Process,
+    Relation, Signal, Socket, SocketName, SocketOption, SocketState, Watch,
 };
 pub use reader::Reader;
 pub use section::{CHUNK, Kind, MAGIC, Piece, VERSION};
-pub use writer::Writer;
+pub use terminal::{Terminal, TerminalSize, TerminalState, Typed};
+pub use writer::{Packs, Writer};

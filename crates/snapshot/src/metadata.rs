@@ -1,11 +1,13 @@
 //! What is known of a program besides its memory and the contents of files: the first section, as JSON.
 
 use crate::error::SnapshotError;
+use crate::terminal::Terminal;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// A program.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The version of maize that took the snapshot; for people.
     pub maize: String,
@@ -27,12 +29,14 @@ pub struct Metadata {
     pub files: Vec<File>,
     /// The pipes among them.
     pub pipes: Vec<Pipe>,
+    /// The terminals among them that the program has made.
+    pub terminals: Vec<Terminal>,
     /// What is kept of the contents of files and pipes.
     pub contents: Vec<Content>,
 }
 
 /// A file that is executed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Executable {
     /// Where it was.
     pub path: PathBuf,
@@ -43,7 +47,7 @@ pub struct Executable {
 }
 
 /// A process that runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Its id, as programs see it.
     pub id: u32,
@@ -57,6 +61,8 @@ pub struct Process {
     pub runs: u64,
     /// Bytes of its tables.
     pub tables: u64,
+    /// Number of runs of pages in its tables that are in its image ([`crate::Image`]): all that is not zero in regions that are left out of its pages.
+    pub image: u64,
     /// Bytes of its pages.
     pub pages: u64,
     /// Its descriptors.
@@ -105,7 +111,7 @@ pub struct Signal {
 }
 
 /// How a process is related to others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relation {
     /// Its id.
     pub id: u32,
@@ -222,12 +228,177 @@ pub enum FileKind {
         /// The end that is written to.
         writes: bool,
     },
+    /// One side of a terminal that the program has made.
+    Terminal {
+        /// Index of the terminal.
+        terminal: usize,
+        /// The side that is typed into (`/dev/ptmx`).
+        master: bool,
+    },
     /// An `eventfd`.
     Event {
         /// Its count.
         count: u64,
         /// It is read one by one.
         semaphore: bool,
+    },
+    /// An `epoll`.
+    Epoll {
+        /// What it watches.
+        watches: Vec<Watch>,
+    },
+    /// A `timerfd`.
+    Timer {
+        /// Its clock, as `timerfd_create` has it.
+        clock: u32,
+        /// When it expires next, if it is set.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<Expiry>,
+        /// Time between expirations, ns; 0 if it expires once.
+        interval_ns: u64,
+        /// Expirations that have not been read.
+        ticks: u64,
+    },
+    /// A `signalfd`.
+    Signals {
+        /// The signals that it takes: bit n is of signal n + 1.
+        mask: u64,
+    },
+    /// An `inotify`.
+    Inotify {
+        /// What it watches, by rising numbers.
+        watches: Vec<FileWatch>,
+    },
+    /// A socket.
+    Socket {
+        /// What it is.
+        socket: Socket,
+    },
+}
+
+/// A file that an `inotify` watches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileWatch {
+    /// The number by which the program knows it.
+    pub number: u32,
+    /// Its name.
+    pub path: PathBuf,
+    /// `IN_*`.
+    pub events: u32,
+}
+
+/// A socket. Its numbers are those of Linux.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Socket {
+    /// `AF_*`.
+    pub family: u32,
+    /// `SOCK_*`.
+    pub kind: u32,
+    /// `IPPROTO_*`, or 0.
+    pub protocol: u32,
+    /// Those that are not as in a new socket.
+    pub options: Vec<SocketOption>,
+    /// What it is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<SocketName>,
+    /// What it does.
+    pub state: SocketState,
+}
+
+/// An option of a socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketOption {
+    /// `SOL_*` or `IPPROTO_*`.
+    pub level: i32,
+    /// Its number there.
+    pub name: i32,
+    /// Its value, as the kernel has it.
+    pub value: Vec<u8>,
+}
+
+/// The name of a socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SocketName {
+    /// An address and port.
+    Internet(SocketAddr),
+    /// A path.
+    Path {
+        /// As bytes.
+        path: Vec<u8>,
+        /// The inode of the socket's file.
+        inode: u64,
+    },
+    /// A name that is no path, as bytes.
+    Abstract(Vec<u8>),
+}
+
+/// What a socket does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SocketState {
+    /// Nothing, besides being bound.
+    Idle,
+    /// It takes connections.
+    Listening {
+        /// How many may wait.
+        backlog: u32,
+    },
+    /// It sends and receives datagrams.
+    Datagrams {
+        /// Where they go to and come from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peer: Option<SocketName>,
+    },
+    /// One of two that are connected to each other, on one machine.
+    Pair {
+        /// Index of the other one among the open files; nothing if that is closed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peer: Option<usize>,
+        /// Nothing more is read from it.
+        reads_no_more: bool,
+        /// Nothing more is written to it.
+        writes_no_more: bool,
+        /// Index of what waits in it.
+        content: usize,
+        /// How long the messages in that are, bytes; nothing if it is a stream.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        messages: Vec<u32>,
+    },
+    /// It is a TCP connection, of which the rest comes by another way: only to another node.
+    Connection,
+    /// A connection that was lost, which the program has not been told of, perhaps.
+    Lost,
+}
+
+/// Something that an `epoll` watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// The descriptor by which it was added. It may be another file's by now, or nobody's.
+    pub descriptor: u32,
+    /// Index of the open file.
+    pub file: usize,
+    /// `EPOLL*`, with what says how it is watched.
+    pub events: u32,
+    /// What the program is told with an event.
+    pub data: u64,
+}
+
+/// When a `timerfd` expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expiry {
+    /// So long after [`Metadata::monotonic_ns`].
+    In {
+        /// ns.
+        after_ns: u64,
+    },
+    /// At a time of `CLOCK_REALTIME`.
+    At {
+        /// ns since 1970.
+        since_1970_ns: u64,
+        /// Reading fails if that clock is set meanwhile (`TFD_TIMER_CANCEL_ON_SET`).
+        cancelled_when_set: bool,
     },
 }
 
@@ -266,12 +437,20 @@ impl Metadata {
         let contents = self.contents.len();
         let is_wrong = |file: &File| match file.kind {
             FileKind::Pipe { pipe, .. } => pipe >= self.pipes.len(),
+            FileKind::Terminal { terminal, .. } => terminal >= self.terminals.len(),
             FileKind::Unlinked { content, .. } | FileKind::Memory { content, .. } => content >= contents,
             FileKind::Regular { content: Some(content), .. } => content >= contents,
+            FileKind::Socket { socket: Socket { state: SocketState::Pair { peer, content, .. }, .. } } => {
+                content >= contents || peer.is_some_and(|peer| peer >= self.files.len())
+            }
+            FileKind::Epoll { ref watches } => watches.iter().any(|watch| watch.file >= self.files.len()),
             _ => false,
         };
-        if self.files.iter().any(is_wrong) || self.pipes.iter().any(|pipe| pipe.content >= contents) {
-            return fault(String::from("a file's content is not in it"));
+        if self.files.iter().any(is_wrong)
+            || self.pipes.iter().any(|pipe| pipe.content >= contents)
+            || self.terminals.iter().any(|terminal| terminal.content >= contents)
+        {
+            return fault(String::from("what a file refers to is not in it"));
         }
         Ok(())
     }

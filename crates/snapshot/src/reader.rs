@@ -1,9 +1,12 @@
 //! Reading a snapshot. Nothing is trusted before its checksum is right, and no more memory is asked for than sections may have.
 
 use crate::error::{Place, SnapshotError};
+use crate::image::ImageRef;
+use crate::link::Link;
 use crate::metadata::Metadata;
 use crate::section::{Encoding, FILE_HEAD, HEAD, Head, Kind, MAGIC, Piece, VERSION};
 use std::io::{self, Read};
+use std::path::Path;
 use zstd::bulk::Decompressor;
 
 /// Bytes that are read at a time into memory that grows.
@@ -18,11 +21,8 @@ struct Progress {
 
 /// A snapshot being read.
 pub struct Reader<R: Read> {
-    input: R,
-    decompressor: Decompressor<'static>,
+    sections: Sections<R>,
     metadata: Metadata,
-    offset: u64,
-    sections: u64,
     tables: Vec<Progress>,
     pages: Vec<Progress>,
     contents: Vec<Progress>,
@@ -30,59 +30,34 @@ pub struct Reader<R: Read> {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads up to the description of the program.
+    /// Reads up to the description of the program. `open` opens the file with this name, which is beside this one, if the snapshot builds on that. `image` gets the pages that
+    /// come before the description, first those of the snapshots that this one builds on, and the ids of the processes that they are of; what comes later replaces what has the same address.
+    /// Of these other snapshots nothing else is read.
     ///
     /// # Errors
     /// [`SnapshotError`].
-    pub fn new(input: R) -> Result<Reader<R>, SnapshotError> {
-        let decompressor = Decompressor::new()?;
-        let mut reader = Reader {
-            input,
-            decompressor,
-            metadata: Metadata {
-                maize: String::new(),
-                taken_ns: 0,
-                monotonic_ns: 0,
-                main: 0,
-                arguments: Vec::new(),
-                executables: Vec::new(),
-                processes: Vec::new(),
-                relations: Vec::new(),
-                files: Vec::new(),
-                pipes: Vec::new(),
-                contents: Vec::new(),
-            },
-            offset: 0,
-            sections: 0,
-            tables: Vec::new(),
-            pages: Vec::new(),
-            contents: Vec::new(),
-            ended: false,
-        };
-        let mut head = [0; FILE_HEAD];
-        match reader.fill(&mut head) {
-            Err(SnapshotError::Cut(_)) if !head.starts_with(&MAGIC) => return Err(SnapshotError::Other),
-            result => result?,
+    pub fn new(
+        input: R,
+        open: impl FnMut(&Path) -> io::Result<R>,
+        mut image: impl FnMut(u32, &ImageRef<'_>) -> Result<(), SnapshotError>,
+    ) -> Result<Reader<R>, SnapshotError> {
+        let mut links = Link::open_all(input, open)?;
+        let newest = links.remove(0);
+        while let Some(link) = links.pop() {
+            link.read(&mut image)?;
         }
-        if !head.starts_with(&MAGIC) {
-            return Err(SnapshotError::Other);
-        }
-        let version = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
-        if version != VERSION || head[12..] != [0; 4] {
-            return Err(SnapshotError::Version(version));
-        }
-        let (first, bytes) = reader.section()?;
-        if first.kind != Kind::Metadata {
-            return Err(SnapshotError::Contradiction(String::from("it does not begin with metadata")));
-        }
+        let (bytes, sections) = newest.read(&mut image)?;
         let metadata: Metadata = serde_json::from_slice(&bytes).map_err(SnapshotError::Metadata)?;
         metadata.check()?;
         let progress = |of| Progress { is: 0, of };
-        reader.tables = metadata.processes.iter().map(|process| progress(process.tables)).collect();
-        reader.pages = metadata.processes.iter().map(|process| progress(process.pages)).collect();
-        reader.contents = metadata.contents.iter().map(|content| progress(content.size)).collect();
-        reader.metadata = metadata;
-        Ok(reader)
+        Ok(Reader {
+            sections,
+            tables: metadata.processes.iter().map(|process| progress(process.tables)).collect(),
+            pages: metadata.processes.iter().map(|process| progress(process.pages)).collect(),
+            contents: metadata.contents.iter().map(|content| progress(content.size)).collect(),
+            metadata,
+            ended: false,
+        })
     }
 
     /// The description of the program.
@@ -94,20 +69,20 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// [`SnapshotError`].
-    pub fn next_piece(&mut self) -> Result<Option<Piece>, SnapshotError> {
+    pub fn next_piece(&mut self) -> Result<Option<Piece<'_>>, SnapshotError> {
         if self.ended {
             return Ok(None);
         }
-        let (head, bytes) = self.section()?;
-        let place = self.place(head.kind, bytes.len());
+        let before = self.sections.count();
+        let (head, place) = self.sections.next()?;
         let owner = head.owner as usize;
         let progress = match head.kind {
-            Kind::Metadata => None,
+            Kind::Lineage | Kind::Metadata | Kind::Image => None,
             Kind::Tables => self.tables.get_mut(owner),
             Kind::Pages => self.pages.get_mut(owner),
             Kind::Content => self.contents.get_mut(owner),
             Kind::End => {
-                self.end(head.start)?;
+                self.end(head.start == before)?;
                 return Ok(None);
             }
         };
@@ -117,60 +92,122 @@ impl<R: Read> Reader<R> {
             }
             _ => return Err(SnapshotError::Contradiction(format!("{place} does not follow from those before it"))),
         }
-        Ok(Some(Piece { kind: head.kind, owner, start: head.start, bytes }))
+        Ok(Some(Piece { kind: head.kind, owner, start: head.start, bytes: self.sections.bytes() }))
     }
 
-    fn end(&mut self, count: u64) -> Result<(), SnapshotError> {
+    fn end(&mut self, is_right: bool) -> Result<(), SnapshotError> {
         let all = self.tables.iter().chain(&self.pages).chain(&self.contents);
-        if count != self.sections - 1 || all.into_iter().any(|progress| progress.is != progress.of) {
+        if !is_right || all.into_iter().any(|progress| progress.is != progress.of) {
             return Err(SnapshotError::Contradiction(String::from("sections are missing")));
         }
         self.ended = true;
-        match self.fill(&mut [0]) {
+        match self.sections.fill(&mut [0]) {
             Err(SnapshotError::Cut(_)) => Ok(()),
             Err(error) => Err(error),
-            Ok(()) => Err(SnapshotError::Long(self.offset - 1)),
+            Ok(()) => Err(SnapshotError::Long(self.sections.offset - 1)),
         }
     }
+}
 
-    /// Where the section is that has just been read.
-    fn place(&self, kind: Kind, stored: usize) -> Place {
-        Place { kind, section: self.sections - 1, offset: self.offset.saturating_sub((HEAD + stored) as u64) }
+/// The sections of a snapshot, one after the other.
+pub(crate) struct Sections<R: Read> {
+    input: R,
+    decompressor: Decompressor<'static>,
+    offset: u64,
+    /// How many have been read.
+    count: u64,
+    /// Where sections are read to, and how long the last one is in the file. The same memory serves for all.
+    buffer: Vec<u8>,
+    stored: usize,
+    /// What it holds, if that had to be expanded.
+    expanded: Vec<u8>,
+    is_expanded: bool,
+}
+
+impl<R: Read> Sections<R> {
+    /// Reads the head of a file.
+    pub(crate) fn new(input: R) -> Result<Sections<R>, SnapshotError> {
+        let mut sections = Sections {
+            input,
+            decompressor: Decompressor::new()?,
+            offset: 0,
+            count: 0,
+            buffer: Vec::new(),
+            stored: 0,
+            expanded: Vec::new(),
+            is_expanded: false,
+        };
+        let mut head = [0; FILE_HEAD];
+        match sections.fill(&mut head) {
+            Err(SnapshotError::Cut(_)) if !head.starts_with(&MAGIC) => return Err(SnapshotError::Other),
+            result => result?,
+        }
+        if !head.starts_with(&MAGIC) {
+            return Err(SnapshotError::Other);
+        }
+        let version = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
+        if version != VERSION || head[12..] != [0; 4] {
+            return Err(SnapshotError::Version(version));
+        }
+        Ok(sections)
     }
 
-    /// Reads a section, checks it and expands it.
-    fn section(&mut self) -> Result<(Head, Vec<u8>), SnapshotError> {
+    /// How many have been read.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Reads a section, checks it and expands it. Returns where it is, too; [`Sections::bytes`] are what it holds.
+    pub(crate) fn next(&mut self) -> Result<(Head, Place), SnapshotError> {
         let offset = self.offset;
         let mut head = [0; HEAD];
         self.fill(&mut head)?;
         let head = Head::from_bytes(&head).ok_or(SnapshotError::Head(offset))?;
-        let place = Place { kind: head.kind, section: self.sections, offset };
-        self.sections += 1;
-        let stored = self.take(head.stored)?;
-        if crc32fast::hash(&stored) != head.checksum {
+        let place = Place { kind: head.kind, section: self.count, offset };
+        self.count += 1;
+        self.take(head.stored)?;
+        let stored = &self.buffer[..self.stored];
+        if crc32fast::hash(stored) != head.checksum {
             return Err(SnapshotError::Checksum(place));
         }
-        let bytes = match head.encoding {
-            Encoding::Plain => stored,
-            Encoding::Zstandard => {
-                let size = usize::try_from(head.size).map_err(|_| SnapshotError::Expand(place))?;
-                let bytes = self.decompressor.decompress(&stored, size);
-                bytes.ok().filter(|bytes| bytes.len() == size).ok_or(SnapshotError::Expand(place))?
-            }
-        };
-        Ok((head, bytes))
+        self.is_expanded = head.encoding != Encoding::Plain;
+        if !self.is_expanded {
+            return Ok((head, place));
+        }
+        let size = usize::try_from(head.size).map_err(|_| SnapshotError::Expand(place))?;
+        self.expanded.clear();
+        self.expanded.reserve(size);
+        match self.decompressor.decompress_to_buffer(stored, &mut self.expanded) {
+            Ok(expanded) if expanded == size => Ok((head, place)),
+            _ => Err(SnapshotError::Expand(place)),
+        }
+    }
+
+    /// Where in the file the last section's bytes are, if they are there as they are.
+    pub(crate) fn stored_at(&self, head: &Head) -> Option<u64> {
+        (head.encoding == Encoding::Plain).then(|| self.offset - head.stored)
+    }
+
+    /// What the last section holds.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        if self.is_expanded { &self.expanded } else { &self.buffer[..self.stored] }
     }
 
     /// Reads so many bytes. A number that is wrong does not take memory.
-    fn take(&mut self, count: u64) -> Result<Vec<u8>, SnapshotError> {
-        let mut bytes = Vec::new();
-        while (bytes.len() as u64) < count {
-            let step = usize::try_from(count - bytes.len() as u64).unwrap_or(STEP).min(STEP);
-            let filled = bytes.len();
-            bytes.resize(filled + step, 0);
-            self.fill(&mut bytes[filled..])?;
+    fn take(&mut self, count: u64) -> Result<(), SnapshotError> {
+        self.stored = 0;
+        let (mut buffer, mut filled) = (std::mem::take(&mut self.buffer), 0);
+        while (filled as u64) < count {
+            let end = filled + (count - filled as u64).min(STEP as u64) as usize;
+            if buffer.len() < end {
+                buffer.resize(end, 0);
+            }
+            self.fill(&mut buffer[filled..end])?;
+            filled = end;
         }
-        Ok(bytes)
+        self.stored = filled;
+        self.buffer = buffer;
+        Ok(())
     }
 
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), SnapshotError> {

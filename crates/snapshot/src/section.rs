@@ -3,7 +3,7 @@
 /// How a snapshot begins.
 pub const MAGIC: [u8; 8] = *b"MAIZESNP";
 /// Version of the format.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 7;
 /// Bytes of the head of a file.
 pub(crate) const FILE_HEAD: usize = 16;
 /// Bytes of the head of a section.
@@ -12,12 +12,14 @@ pub(crate) const HEAD: usize = 40;
 pub const CHUNK: usize = 1 << 20;
 /// Bytes of metadata or tables at most, expanded.
 pub(crate) const LARGEST: u64 = 256 << 20;
+/// Bytes of what a snapshot and its base are called at most.
+const NAMES: u64 = 1 << 10;
 
 /// What a section holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Kind {
-    /// [`crate::Metadata`], as JSON. The first section.
+    /// [`crate::Metadata`], as JSON.
     Metadata = 1,
     /// Tables of a process's memory: regions, and runs of pages.
     Tables = 2,
@@ -27,6 +29,10 @@ pub enum Kind {
     Content = 4,
     /// The last section.
     End = 5,
+    /// Pages of a process by their addresses ([`crate::Image`]). Before the metadata.
+    Image = 6,
+    /// [`crate::Lineage`]. The first section.
+    Lineage = 7,
 }
 
 impl Kind {
@@ -37,6 +43,8 @@ impl Kind {
             3 => Kind::Pages,
             4 => Kind::Content,
             5 => Kind::End,
+            6 => Kind::Image,
+            7 => Kind::Lineage,
             _ => return None,
         })
     }
@@ -49,6 +57,8 @@ impl Kind {
             Kind::Pages => "pages",
             Kind::Content => "content of files",
             Kind::End => "end",
+            Kind::Image => "pages by address",
+            Kind::Lineage => "lineage",
         }
     }
 
@@ -57,6 +67,8 @@ impl Kind {
         match self {
             Kind::Metadata | Kind::Tables => LARGEST,
             Kind::Pages | Kind::Content => CHUNK as u64,
+            Kind::Image => 2 * CHUNK as u64,
+            Kind::Lineage => NAMES,
             Kind::End => 0,
         }
     }
@@ -87,9 +99,9 @@ impl Encoding {
 pub(crate) struct Head {
     pub(crate) kind: Kind,
     pub(crate) encoding: Encoding,
-    /// Index of the process or content that it belongs to.
+    /// Index of the process or content that it belongs to; id of the process whose image it is.
     pub(crate) owner: u32,
-    /// Where in that the section starts; for the last section the number of those before it.
+    /// Where in that the section starts; of metadata and of the last section the number of those before it.
     pub(crate) start: u64,
     /// Bytes when expanded.
     pub(crate) size: u64,
@@ -142,8 +154,8 @@ impl Head {
 }
 
 /// A section, expanded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece<'a> {
     /// What it holds.
     pub kind: Kind,
     /// Index of the process or content that it belongs to.
@@ -151,5 +163,5 @@ pub struct Piece {
     /// Where in that it starts.
     pub start: u64,
     /// The bytes.
-    pub bytes: Vec<u8>,
+    pub bytes: &'a [u8],
 }

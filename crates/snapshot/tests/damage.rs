@@ -1,35 +1,25 @@
 //! What has been written is read, and whatever is changed in it is noticed.
 
 use maize_snapshot::{
-    CHUNK, Content, Descriptor, Executable, File, FileKind, Kind, Metadata, Pipe, Process, Reader, Relation,
-    SnapshotError, VERSION, Writer,
+    CHUNK, Content, Descriptor, Executable, File, FileKind, Image, Kind, Lineage, Metadata, Packs, Pipe, Process,
+    Reader, Relation, SnapshotError, Terminal, VERSION, Writer,
 };
+use std::io;
 
 fn metadata() -> Metadata {
     let process = Process {
         id: 7,
         isa: String::from("x86_64"),
-        executable: 0,
         regions: 2,
         runs: 1,
         tables: 200,
+        image: 1,
         pages: CHUNK as u64 + 4096,
         descriptors: vec![Descriptor { number: 3, close_on_exec: true, file: 0 }],
-        mapped: Vec::new(),
-        signals: Vec::new(),
         times: [1, 2],
+        ..Process::default()
     };
-    let relation = Relation {
-        id: 7,
-        parent: 1,
-        group: 7,
-        session: 7,
-        discards_children: false,
-        stops_silently: false,
-        parent_end: 0,
-        has_executed: false,
-        change: None,
-    };
+    let relation = Relation { id: 7, parent: 1, group: 7, session: 7, ..Relation::default() };
     Metadata {
         maize: String::from("0.1.0"),
         taken_ns: 1,
@@ -41,6 +31,7 @@ fn metadata() -> Metadata {
         relations: vec![relation],
         files: vec![File { flags: 1, offset: 0, kind: FileKind::Pipe { pipe: 0, writes: true } }],
         pipes: vec![Pipe { capacity: 65536, content: 0 }],
+        terminals: vec![Terminal { number: 3, content: 0, ..Terminal::default() }],
         contents: vec![Content { size: 5 }],
     }
 }
@@ -51,20 +42,39 @@ fn pages() -> Vec<u8> {
     (0..CHUNK + 4096).map(|index| if index < CHUNK { (index / 64) as u8 } else { random.u8(..) }).collect()
 }
 
+/// Two pages by their addresses.
+const IMAGE: [(u64, u8); 2] = [(0x10_0000_0000, 5), (0x11_0000_0000, 6)];
+
 fn write() -> Vec<u8> {
-    let mut writer = Writer::new(Vec::new(), 1, &metadata()).unwrap();
+    let mut writer = Writer::new(Vec::new(), &Lineage::default(), Packs::When(|_| true)).unwrap();
+    let mut image = Image::default();
+    for (address, byte) in IMAGE {
+        image.room()[..4096].fill(byte);
+        image.add(address, 0..4096);
+    }
+    writer.image(7, &image).unwrap();
+    writer.metadata(&metadata()).unwrap();
     writer.tables(0, &[3; 200]).unwrap();
     for (index, chunk) in pages().chunks(CHUNK).enumerate() {
         writer.pages(0, (index * CHUNK) as u64, chunk).unwrap();
     }
     writer.content(0, 0, b"hello").unwrap();
-    let (bytes, size) = writer.finish().unwrap();
+    let size = writer.end().unwrap();
+    let bytes = writer.into_output();
     assert_eq!(bytes.len() as u64, size);
     bytes
 }
 
 fn read(bytes: &[u8]) -> Result<(Metadata, Vec<u8>), SnapshotError> {
-    let mut reader = Reader::new(bytes)?;
+    let mut reader = Reader::new(
+        bytes,
+        |_| Err(io::ErrorKind::NotFound.into()),
+        |process, found| {
+            let found: Vec<(u64, Vec<u8>)> = found.runs().map(|(address, pages)| (address, pages.to_vec())).collect();
+            assert_eq!((process, found), (7, IMAGE.map(|(address, byte)| (address, vec![byte; 4096])).to_vec()));
+            Ok(())
+        },
+    )?;
     let mut pages = Vec::new();
     while let Some(piece) = reader.next_piece()? {
         if piece.kind == Kind::Pages {
@@ -119,14 +129,28 @@ fn damage_is_located() {
 
 #[test]
 fn sections_that_are_left_out_or_swapped_are_noticed() {
-    let mut writer = Writer::new(Vec::new(), 1, &metadata()).unwrap();
+    let mut writer = Writer::new(Vec::new(), &Lineage::default(), Packs::When(|_| false)).unwrap();
+    writer.metadata(&metadata()).unwrap();
     writer.tables(0, &[3; 200]).unwrap();
-    let bytes = writer.finish().unwrap().0;
-    let error = read(&bytes).unwrap_err();
+    writer.end().unwrap();
+    let error = read(&writer.into_output()).unwrap_err();
     assert!(matches!(error, SnapshotError::Contradiction(_)), "{error}");
-    let mut writer = Writer::new(Vec::new(), 1, &metadata()).unwrap();
+    let mut writer = Writer::new(Vec::new(), &Lineage::default(), Packs::When(|_| false)).unwrap();
+    writer.metadata(&metadata()).unwrap();
     writer.pages(0, 4096, &[0; 4096]).unwrap();
-    let error = read(&writer.finish().unwrap().0).unwrap_err();
+    writer.end().unwrap();
+    let error = read(&writer.into_output()).unwrap_err();
+    assert!(matches!(error, SnapshotError::Contradiction(_)), "{error}");
+    let mut writer = Writer::new(Vec::new(), &Lineage::default(), Packs::When(|_| false)).unwrap();
+    writer.metadata(&metadata()).unwrap();
+    let mut image = Image::default();
+    for (address, byte) in IMAGE {
+        image.room()[..4096].fill(byte);
+        image.add(address, 0..4096);
+    }
+    writer.image(7, &image).unwrap();
+    writer.end().unwrap();
+    let error = read(&writer.into_output()).unwrap_err();
     assert!(matches!(error, SnapshotError::Contradiction(_)), "{error}");
 }
 

@@ -29,21 +29,47 @@ static void handle(int signal)
         theirs++;
 }
 
-static void *receive(void *argument)
+/* A timer that sends a signal to the calling thread. */
+static int begin_timer(timer_t *timer, int signal, struct itimerspec spans)
 {
-    is_receiver = 1;
     struct sigevent event;
     memset(&event, 0, sizeof event);
     event.sigev_notify = SIGEV_THREAD_ID;
-    event.sigev_signo = SIGUSR2;
+    event.sigev_signo = signal;
     event.sigev_notify_thread_id = gettid();
+    return timer_create(CLOCK_MONOTONIC, &event, timer) != 0 || timer_settime(*timer, 0, &spans, 0) != 0;
+}
+
+static void *receive(void *argument)
+{
+    is_receiver = 1;
     timer_t timer;
-    struct itimerspec spans = { { 0, 5000000 }, { 0, 5000000 } };
-    if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0 || timer_settime(timer, 0, &spans, 0) != 0)
+    if (begin_timer(&timer, SIGUSR2, (struct itimerspec){ { 0, 5000000 }, { 0, 5000000 } }))
         return (void *)-1;
     while (ours < TICKS)
         work(1, 100);
     timer_delete(timer);
+    return argument;
+}
+
+/* What a timer has sent that is deleted before it was heard of. Anybody else would be killed by it. */
+static void *forget(void *argument)
+{
+    sigset_t one, pending;
+    int number = SIGRTMIN + 3;
+    sigemptyset(&one);
+    sigaddset(&one, number);
+    pthread_sigmask(SIG_BLOCK, &one, 0);
+    timer_t timer;
+    if (begin_timer(&timer, number, (struct itimerspec){ { 0, 0 }, { 0, 100000 } }))
+        return (void *)-1;
+    do
+        sigpending(&pending);
+    while (!sigismember(&pending, number));
+    /* Time for moves: before and after, the kernel no longer knows whose it was. */
+    work(6, 30000);
+    timer_delete(timer);
+    work(6, 30000);
     return argument;
 }
 
@@ -65,6 +91,7 @@ void timing(void)
     while (ticks < TICKS)
         work(1, 100);
     timer_delete(timer);
-    printf("receiver %ld theirs %d\n", end(receiver), theirs);
+    pthread_t forgetful = begin(forget, 6);
+    printf("receiver %ld theirs %d forgetful %ld\n", end(receiver), theirs, end(forgetful));
     signal(SIGUSR2, SIG_DFL);
 }

@@ -4,6 +4,7 @@
 //! A connection after its handshake is two keys, two counters and a socket, so that one process can hand it to another.
 
 mod alive;
+mod gather;
 mod handshake;
 mod sealed;
 

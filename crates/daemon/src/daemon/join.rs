@@ -1,11 +1,12 @@
 //! Strangers, who may do one thing: show a token and become members.
 
-use super::{Daemon, lock, note};
+use super::{Daemon, note};
 use crate::channel::Authenticated;
 use crate::error::{NodeError, Result};
 use crate::identity::PublicKey;
 use crate::members::{Member, Members};
 use crate::message::{Join, Reply, Request, STRANGERS_LIMIT, receive, send};
+use crate::sync::lock;
 use crate::token::Token;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

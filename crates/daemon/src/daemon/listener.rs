@@ -1,9 +1,11 @@
 //! Where others connect: the port for other machines, and the socket in the node's directory for commands on this one.
 
-use super::{Counted, Daemon, lock, note, session, start};
+use super::{Counted, Daemon, note, session, start};
 use crate::channel::{self, Authenticated};
 use crate::error::{NodeError, Result};
+use crate::link;
 use crate::message::{LIMIT, Reply, Request, receive, send};
+use crate::sync::lock;
 use std::fs;
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -102,11 +104,21 @@ fn command(daemon: &Arc<Daemon>, mut stream: UnixStream) -> io::Result<()> {
     let reply = match request {
         Request::Status => Reply::Nodes(vec![daemon.status()]),
         Request::Reload => {
-            refuse(crate::members::Members::read(&daemon.directory).and_then(|members| daemon.know(members)))
+            session::refuse(crate::members::Members::read(&daemon.directory).and_then(|members| daemon.know(members)))
         }
         Request::Stop => {
             send(&mut stream, &Reply::Done)?;
             daemon.stop()
+        }
+        Request::Relay { node, request } if matches!(*request, Request::Follow { .. }) => {
+            match daemon.follow(&node, &request) {
+                Ok((socket, connection)) => {
+                    send(&mut stream, &Reply::Ready)?;
+                    return link::hand_over_connection(&mut stream, &connection, &socket);
+                }
+                Err(NodeError::Refused { reason, .. }) => Reply::Gone(reason),
+                Err(error) => Reply::Refused(error.to_string()),
+            }
         }
         Request::Relay { node, request } => {
             daemon.relay(&node, &request).unwrap_or_else(|error| Reply::Refused(error.to_string()))
@@ -114,8 +126,4 @@ fn command(daemon: &Arc<Daemon>, mut stream: UnixStream) -> io::Result<()> {
         request => return session::answer(daemon, &request, "this machine", &mut stream),
     };
     send(&mut stream, &reply)
-}
-
-pub(super) fn refuse(result: Result<()>) -> Reply {
-    result.map_or_else(|error| Reply::Refused(error.to_string()), |()| Reply::Done)
 }

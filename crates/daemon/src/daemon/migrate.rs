@@ -1,10 +1,15 @@
-//! What the daemon does for a move between nodes: it connects the two shims, and asks the other node for a shim that has lost the connection (docs/nodes.md).
+//! What the daemon does for a move between nodes: it connects the two shims, and that which hands on the streams of an attached program; and it asks the other node for a shim that has
+//! lost the connection (docs/nodes.md).
 
-use super::{Daemon, lock, session};
-use crate::channel::{self, Authenticated};
+use super::{Daemon, session};
+use crate::channel::{self, Authenticated, Handover};
+use crate::client::unexpected;
 use crate::error::{NodeError, Result};
 use crate::link::{self, Leave};
-use crate::message::{LIMIT, Location, Reply, Request, receive, send};
+use crate::message::{LIMIT, Location, Reply, Request, Transfer, receive, send};
+use crate::sync::lock;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,17 +27,14 @@ impl Daemon {
         &self,
         program: u32,
         to: &str,
-        isa: Option<String>,
-        timeout: Duration,
-        dry_run: bool,
+        leave: impl FnOnce(Handover) -> Leave,
     ) -> Result<Option<Location>> {
         let own = &self.identity.configuration.name;
         if !self.programs.is_running(program) {
             return Err(NodeError::Invalid(format!("no program {program} runs on {own}")));
         }
         let Authenticated { socket, state: connection, .. } = self.reach(to)?;
-        let order = Leave { to: to.to_owned(), isa, timeout, dry_run, connection };
-        let location = link::leave(&self.programs.directory(program), order, &socket)?;
+        let location = link::leave(&self.programs.directory(program), leave(connection), &socket)?;
         self.look();
         Ok(location)
     }
@@ -48,7 +50,25 @@ impl Daemon {
         socket.set_read_timeout(Some(PATIENCE)).map_err(lost)?;
         let (mut sealer, mut opener) = state.resume(socket).map_err(lost)?;
         send(&mut sealer, request).map_err(lost)?;
-        receive(&mut opener, LIMIT).map_err(lost)?.ok_or_else(|| lost(std::io::ErrorKind::UnexpectedEof.into()))
+        receive(&mut opener, LIMIT).map_err(lost)?.ok_or_else(|| lost(io::ErrorKind::UnexpectedEof.into()))
+    }
+
+    /// Connects to the shim that hands on the streams of a program which is to come here.
+    pub(super) fn attach(&self, home: &Location, transfer: Transfer) -> Result<(TcpStream, Handover)> {
+        let Location { node, program } = home;
+        let is_here = *node == self.identity.configuration.name;
+        let connection = if is_here { self.reach_itself() } else { self.reach(node) }?;
+        connect(connection, node, &Request::Attach { program: *program, transfer })
+    }
+
+    /// Connects to the shim that a program has left, which has what is left of its memory.
+    pub(super) fn follow(&self, node: &str, request: &Request) -> Result<(TcpStream, Handover)> {
+        connect(self.reach(node)?, node, request)
+    }
+
+    /// Connects to who serves the files of another node.
+    pub(super) fn files(&self, node: &str) -> Result<(TcpStream, Handover)> {
+        connect(self.reach(node)?, node, &Request::Files)
     }
 
     fn reach(&self, name: &str) -> Result<Authenticated> {
@@ -61,4 +81,30 @@ impl Daemon {
         }
         channel::connect(&member.address, self.identity.private(), &member.key, PATIENCE)
     }
+
+    fn reach_itself(&self) -> Result<Authenticated> {
+        let listens = self.listens;
+        let address = match listens.ip().is_unspecified() {
+            true => SocketAddr::from((Ipv4Addr::LOCALHOST, listens.port())),
+            false => listens,
+        };
+        channel::connect(&address.to_string(), self.identity.private(), &self.identity.public(), PATIENCE)
+    }
+}
+
+/// Asks for something that the rest of the connection is for.
+fn connect(connection: Authenticated, node: &str, request: &Request) -> Result<(TcpStream, Handover)> {
+    let Authenticated { socket, state, .. } = connection;
+    let lost = |source| NodeError::Lost { peer: node.to_owned(), source };
+    socket.set_read_timeout(Some(PATIENCE)).map_err(lost)?;
+    let (mut sealer, mut opener) = state.resume(socket).map_err(lost)?;
+    send(&mut sealer, request).map_err(lost)?;
+    match receive(&mut opener, LIMIT).map_err(lost)? {
+        Some(Reply::Ready) => {}
+        Some(reply) => return Err(unexpected(node.to_owned(), reply)),
+        None => return Err(lost(io::ErrorKind::UnexpectedEof.into())),
+    }
+    opener.socket().set_read_timeout(None).map_err(lost)?;
+    let more = || lost(io::Error::new(io::ErrorKind::InvalidData, "more was said than was asked"));
+    opener.hand_over(sealer).ok_or_else(more)
 }

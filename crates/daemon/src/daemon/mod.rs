@@ -16,6 +16,7 @@ use crate::identity::{Identity, PublicKey};
 use crate::members::{Member, Members};
 use crate::message::{Heartbeat, NodeStatus, Report, State};
 use crate::store::Store;
+use crate::sync::lock;
 use maize_abi::Isa;
 use programs::Programs;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -75,11 +76,6 @@ struct Peer {
     report: Option<Report>,
     /// Why it is down, or that nothing has been heard yet.
     down: Option<String>,
-}
-
-/// What a panic of another thread leaves is still whole: nothing is changed by halves here.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs the daemon of a node until it is told to stop.

@@ -1,11 +1,12 @@
 //! Watching the other members: a connection to each, on which both say once a second how they are. One that does not answer in time is down until it does; what
 //! they know of members each takes over from the other.
 
-use super::{BEAT, Daemon, Peer, lock, note, start};
+use super::{BEAT, Daemon, Peer, note, start};
 use crate::channel;
 use crate::error::{NodeError, Result};
 use crate::identity::PublicKey;
 use crate::message::{LIMIT, Reply, Request, receive, send};
+use crate::sync::lock;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;

@@ -1,21 +1,26 @@
 //! The programs on a node, each in the care of its shim. A shim's end shows on a socket to it; a daemon that starts anew connects to the sockets that it finds.
 
-use super::{lock, note};
+use super::note;
+use crate::addresses;
+use crate::arrivals;
 use crate::directory::{Directory, make_private};
 use crate::error::{NodeError, Result};
-use crate::link::{self, Order, Question};
+use crate::hosts::HostProcess;
+use crate::link::{self, Order, Question, Sockets};
 use crate::message::{Location, Passage, ProgramState, ProgramStatus, Transfer};
+use crate::poll::is_ready;
 use crate::shim::record;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::sync::lock;
+use rustix::event::PollFlags;
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 /// So many programs that have ended are remembered, with what they have said.
 const MOST_ENDED: usize = 100;
@@ -31,6 +36,7 @@ struct Running {
 
 /// The programs of a node.
 pub(crate) struct Programs {
+    node: Directory,
     path: PathBuf,
     running: Mutex<BTreeMap<u32, Running>>,
     /// How many have ended since this daemon runs.
@@ -51,7 +57,11 @@ impl Programs {
         if !running.is_empty() {
             note(&format!("found {} running", running.len()));
         }
-        Ok(Programs { path, running: Mutex::new(running), ended: AtomicUsize::new(0) })
+        for (_, program) in directories(&path).filter(|(program, _)| !running.contains_key(program)) {
+            finish_arrival(directory, &program);
+            clear_address(&program, &path, &running);
+        }
+        Ok(Programs { node: directory.clone(), path, running: Mutex::new(running), ended: AtomicUsize::new(0) })
     }
 
     /// How many run.
@@ -74,24 +84,15 @@ impl Programs {
         self.path.join(program.to_string())
     }
 
-    /// Starts a shim, and leaves the connection to it.
-    pub(super) fn start(&self, order: &Order, socket: &TcpStream) -> Result<()> {
+    /// Starts a shim, and leaves the connections to it.
+    pub(super) fn start(&self, order: &Order, sockets: &Sockets) -> Result<()> {
         if self.running() >= MOST {
             return Err(NodeError::Invalid(format!("{MOST} programs run here already")));
         }
-        let (mut link, theirs) = UnixStream::pair().map_err(NodeError::system("making a socket"))?;
-        // This very executable, even if another has taken its place since.
-        let mut command = Command::new("/proc/self/exe");
-        command
-            .arg0("maize-shim")
-            .arg("shim")
-            .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
-            .stdout(Stdio::null());
-        let child = command.spawn().map_err(NodeError::system("starting a shim"))?;
-        drop(command);
+        let (child, mut link) = start_itself("shim").map_err(NodeError::system("starting a shim"))?;
         let program = child.id();
         let handed_over =
-            link::hand_over(&mut link, order, socket).map_err(NodeError::system("handing over a connection"));
+            link::hand_over(&mut link, order, sockets).map_err(NodeError::system("handing over a connection"));
         lock(&self.running).insert(program, Running { link, child: Some(child) });
         handed_over
     }
@@ -105,7 +106,7 @@ impl Programs {
     /// Forgets those that have ended.
     pub(super) fn look_after(&self) {
         let mut running = lock(&self.running);
-        let before = running.len();
+        let before: Vec<u32> = running.keys().copied().collect();
         running.retain(|_, one| {
             if !has_ended(&one.link) {
                 return true;
@@ -113,19 +114,24 @@ impl Programs {
             // It closes the socket by ending, so this takes no time.
             one.child.take().is_some_and(|mut child| child.wait().is_err())
         });
-        if running.len() < before {
-            self.ended.fetch_add(before - running.len(), Ordering::Relaxed);
+        if running.len() < before.len() {
+            self.ended.fetch_add(before.len() - running.len(), Ordering::Relaxed);
+            for program in before.iter().filter(|program| !running.contains_key(program)) {
+                finish_arrival(&self.node, &self.directory(*program));
+                end_what_is_left(*program, &self.directory(*program));
+                clear_address(&self.directory(*program), &self.path, &running);
+            }
             self.forget_old(&running);
         }
     }
 
     fn forget_old(&self, running: &BTreeMap<u32, Running>) {
-        let mut ended: Vec<(u64, PathBuf)> = directories(&self.path)
+        let mut ended: Vec<(Option<SystemTime>, PathBuf)> = directories(&self.path)
             .filter(|(program, _)| !running.contains_key(program))
             .map(|(_, directory)| (record::read(&directory), directory))
             // Of those that wait for another node this is all that is known.
             .filter(|(status, _)| !matches!(status, Some(ProgramStatus { state: ProgramState::Unsettled(_), .. })))
-            .map(|(status, directory)| (status.map_or(0, |status| status.started), directory))
+            .map(|(_, directory)| (record::changed(&directory), directory))
             .collect();
         ended.sort();
         let surplus = ended.len().saturating_sub(MOST_ENDED);
@@ -198,11 +204,46 @@ impl Programs {
     }
 }
 
+/// Starts this very executable, even if another has taken its place since, for this purpose: the process, and a socket that is its standard input.
+pub(super) fn start_itself(purpose: &str) -> std::io::Result<(Child, UnixStream)> {
+    let (link, theirs) = UnixStream::pair()?;
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg0(format!("maize-{purpose}"))
+        .arg(purpose)
+        .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
+        .stdout(Stdio::null());
+    Ok((command.spawn()?, link))
+}
+
+/// A shim that was killed between the decision that its program has come and the record that says so.
+fn finish_arrival(node: &Directory, program: &Path) {
+    if arrivals::has_come(node, program)
+        && let Err(error) = record::complete(program)
+    {
+        note(&error.to_string());
+    }
+}
+
+/// What a shim that was killed has left.
+fn clear_address(program: &Path, path: &Path, running: &BTreeMap<u32, Running>) {
+    let running: Vec<PathBuf> = running.keys().map(|program| path.join(program.to_string())).collect();
+    if let Some(reason) = addresses::clear(program, running.iter().map(PathBuf::as_path)) {
+        note(&reason);
+    }
+}
+
 fn has_ended(link: &UnixStream) -> bool {
-    let mut sockets = [PollFd::new(link, PollFlags::IN)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     // A shim says nothing here: what can be read is its end.
-    poll(&mut sockets, Some(&now)).is_ok_and(|ready| ready > 0)
+    is_ready(link, PollFlags::IN)
+}
+
+/// A shim that was killed leaves the program's processes, which it has started in its session. They may wait for good, for pages that only it could bring.
+/// Only for one that has just ended: later the number may be another session's.
+fn end_what_is_left(program: u32, directory: &Path) {
+    if record::read(directory).is_some_and(|status| status.state == ProgramState::Running) {
+        HostProcess::of_session(program).into_iter().for_each(HostProcess::end);
+    }
 }
 
 fn directories(path: &Path) -> impl Iterator<Item = (u32, PathBuf)> {

@@ -3,6 +3,7 @@
 use crate::error::{NodeError, Result};
 use crate::message::Report;
 use maize_abi::Isa;
+use maize_node::Machine;
 use std::fs;
 
 /// The ISAs that the machine executes and those that it emulates, of those that are wanted (all if none is named).
@@ -15,8 +16,10 @@ pub(super) fn isas(wanted: &[String]) -> Result<(Vec<Isa>, Vec<Isa>)> {
     let named = wanted.iter().map(parse).collect::<Result<Vec<Isa>>>()?;
     let is_wanted = |isa: &Isa| named.is_empty() || named.contains(isa);
     let native = |isa: &Isa| isa.name() == std::env::consts::ARCH;
+    let machine = Machine::here();
     let (native, foreign): (Vec<Isa>, Vec<Isa>) = Isa::ALL.into_iter().filter(is_wanted).partition(native);
-    let (emulated, missing): (Vec<Isa>, Vec<Isa>) = foreign.into_iter().partition(|&isa| has_emulator(isa));
+    let (emulated, missing): (Vec<Isa>, Vec<Isa>) =
+        foreign.into_iter().partition(|&isa| machine.emulator(isa).is_some());
     if let Some(isa) = missing.iter().find(|isa| named.contains(isa)) {
         let name = isa.name();
         return Err(NodeError::Invalid(format!(
@@ -24,12 +27,6 @@ pub(super) fn isas(wanted: &[String]) -> Result<(Vec<Isa>, Vec<Isa>)> {
         )));
     }
     Ok((native, emulated))
-}
-
-fn has_emulator(isa: Isa) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let names = [format!("qemu-{}-static", isa.name()), format!("qemu-{}", isa.name())];
-    std::env::split_paths(&path).any(|directory| names.iter().any(|name| directory.join(name).is_file()))
 }
 
 /// How the machine is now.

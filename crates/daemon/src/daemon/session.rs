@@ -1,13 +1,17 @@
 //! What members ask, on a connection that has been authenticated.
 
-use super::{Daemon, listener::refuse, lock};
+use super::Daemon;
+use super::programs::start_itself;
 use crate::arrivals;
-use crate::channel::{Authenticated, Opener, Sealer};
+use crate::channel::{Authenticated, Handover, Opener, Sealer};
 use crate::error::{NodeError, Result};
-use crate::link::{Come, Order};
+use crate::identity::MemoryOrder;
+use crate::link::{self, Attach, Come, Follow, Leave, Order, Question, Sockets};
 use crate::message::{Arrival, LIMIT, Reply, Request, Start, ToProgram, receive, send};
 use crate::shim::log;
+use crate::sync::lock;
 use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -34,10 +38,21 @@ pub(super) fn serve(daemon: &Arc<Daemon>, connection: Authenticated, name: &str)
         match request {
             Request::Start(start) => return run(daemon, name, *start, None, sealer, opener).map_err(lost),
             Request::Receive(arrival) => {
-                let Arrival { start, status, transfer } = *arrival;
+                let Arrival { start, status, transfer, home } = *arrival;
                 let start = Start { isa: start.isa.or_else(|| daemon.usual_isa()), ..start };
-                let come = Some(Come { status, transfer, from: key });
+                let come = Some(Come { status, transfer, from: key, node: name.into(), home });
                 return run(daemon, name, start, come, sealer, opener).map_err(lost);
+            }
+            Request::Files => return files(name, sealer, opener).map_err(lost),
+            Request::Attach { program, transfer } => {
+                let gone = "the command that has started the program is gone";
+                let attach = |connection| Question::Attach(Box::new(Attach { to: name.into(), transfer, connection }));
+                return give(daemon, program, gone, attach, sealer, opener).map_err(lost);
+            }
+            Request::Follow { program, transfer } => {
+                let gone = "the process that had what is left of the program's memory is gone";
+                let follow = |connection| Question::Follow(Box::new(Follow { transfer, connection }));
+                return give(daemon, program, gone, follow, sealer, opener).map_err(lost);
             }
             Request::Status | Request::Reload | Request::Stop | Request::Relay { .. } | Request::Join(_) => {
                 let reply = Reply::Refused("that can only be asked on the machine itself".into());
@@ -59,6 +74,11 @@ pub(super) fn answer(daemon: &Arc<Daemon>, request: &Request, name: &str, stream
     }
 }
 
+/// The answer to what is done, or is not.
+pub(super) fn refuse(result: Result<()>) -> Reply {
+    result.map_or_else(|error| Reply::Refused(error.to_string()), |()| Reply::Done)
+}
+
 /// The answer to what has one.
 pub(super) fn reply(daemon: &Arc<Daemon>, request: &Request, name: &str) -> Reply {
     match request {
@@ -77,12 +97,16 @@ pub(super) fn reply(daemon: &Arc<Daemon>, request: &Request, name: &str) -> Repl
         {
             Reply::Elsewhere(location)
         }
-        Request::Migrate { program, to, isa, timeout_ms, dry_run } => {
+        Request::Migrate { program, to, isa, timeout_ms, memory, dry_run } => {
             if !dry_run {
                 super::note(&format!("moves {program} to {to}, says {name}"));
             }
             let timeout = Duration::from_millis(*timeout_ms);
-            match daemon.migrate(*program, to, isa.clone(), timeout, *dry_run) {
+            let memory = memory.unwrap_or(daemon.identity.configuration.memory);
+            let (memory_after, dry_run) = (memory == MemoryOrder::After, *dry_run);
+            let leave =
+                |connection| Leave { to: to.clone(), isa: isa.clone(), timeout, memory_after, dry_run, connection };
+            match daemon.migrate(*program, to, leave) {
                 Ok(Some(location)) => Reply::Migrated(location),
                 Ok(None) => Reply::Done,
                 Err(error) => Reply::Refused(error.to_string()),
@@ -142,31 +166,81 @@ fn run(
     mut sealer: Sealer,
     mut opener: Opener,
 ) -> io::Result<()> {
-    match prepare(daemon, &start, &mut sealer, &mut opener) {
-        Ok(executable) => {
+    let prepared = prepare(daemon, &start, &mut sealer, &mut opener).and_then(|executable| {
+        let attached = arrival.as_ref().and_then(|come| Some((come.home.as_ref()?, come.transfer)));
+        let home = attached.map(|(home, transfer)| {
+            daemon.attach(home, transfer).map_err(|error| {
+                NodeError::Invalid(format!("its input and output go by way of {}: {error}", home.node))
+            })
+        });
+        let home = home.transpose()?;
+        let files = start.files.as_ref().filter(|node| **node != daemon.identity.configuration.name);
+        let files = files.map(|node| {
+            daemon.files(node).map_err(|error| NodeError::Invalid(format!("its files are those of {node}: {error}")))
+        });
+        Ok((executable, home.unzip(), files.transpose()?.unzip()))
+    });
+    match prepared {
+        Ok((executable, (home_socket, home), (files_socket, files))) => {
             send(&mut sealer, &Reply::Ready)?;
-            let socket = opener.socket().try_clone()?;
             let command = start
                 .arguments
                 .first()
                 .map_or_else(Default::default, |name| name.as_os_str().to_string_lossy().into_owned());
-            let Some((_, connection)) = opener.hand_over(sealer) else {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "more was said than was asked"));
-            };
-            // The shim decides how long to wait for what.
-            socket.set_read_timeout(None)?;
-            socket.set_write_timeout(None)?;
+            let (socket, connection) = release(sealer, opener)?;
             let programs = daemon.programs.path().to_owned();
             let node = daemon.identity.configuration.name.clone();
-            let order = Order { start, executable, arrival, programs, node, started_by: name.into(), connection };
+            let started_by = name.into();
+            let order = Order { start, executable, arrival, programs, node, started_by, connection, home, files };
+            let sockets = Sockets { connection: socket, home: home_socket, files: files_socket };
             super::note(&format!("runs {command} for {name}"));
-            daemon.programs.start(&order, &socket).map_err(io::Error::other)?;
+            daemon.programs.start(&order, &sockets).map_err(io::Error::other)?;
             daemon.look();
             Ok(())
         }
         Err(NodeError::CannotStart { status, message }) => send(&mut sealer, &Reply::CannotStart { status, message }),
         Err(error) => send(&mut sealer, &Reply::CannotStart { status: CANNOT_RUN, message: error.to_string() }),
     }
+}
+
+/// What another process needs to go on with a connection. That decides how long to wait for what.
+fn release(sealer: Sealer, opener: Opener) -> io::Result<(TcpStream, Handover)> {
+    let more = || io::Error::new(io::ErrorKind::InvalidData, "more was said than was asked");
+    let (socket, connection) = opener.hand_over(sealer).ok_or_else(more)?;
+    socket.set_read_timeout(None)?;
+    socket.set_write_timeout(None)?;
+    Ok((socket, connection))
+}
+
+/// Leaves a connection to the shim of a program that was here first, or has gone, which says what is to be said; or says that it is gone.
+fn give(
+    daemon: &Daemon,
+    program: u32,
+    gone: &str,
+    question: impl FnOnce(Handover) -> Question,
+    mut sealer: Sealer,
+    opener: Opener,
+) -> io::Result<()> {
+    if !daemon.programs.is_running(program) {
+        return send(&mut sealer, &Reply::Refused(gone.into()));
+    }
+    let (socket, connection) = release(sealer, opener)?;
+    link::give(&daemon.programs.directory(program), &question(connection), &socket)
+}
+
+/// Leaves a connection to a process that serves this node's files on it.
+fn files(name: &str, mut sealer: Sealer, opener: Opener) -> io::Result<()> {
+    let (mut child, mut link) = match start_itself("files") {
+        Ok(started) => started,
+        Err(error) => return send(&mut sealer, &Reply::Refused(format!("its files cannot be served: {error}"))),
+    };
+    send(&mut sealer, &Reply::Ready)?;
+    let (socket, connection) = release(sealer, opener)?;
+    super::note(&format!("serves files to a program on {name}"));
+    link::hand_over_connection(&mut link, &connection, &socket)?;
+    drop((link, socket));
+    // It ends with the connection.
+    child.wait().map(drop)
 }
 
 fn prepare(daemon: &Daemon, start: &Start, sealer: &mut Sealer, opener: &mut Opener) -> Result<std::path::PathBuf> {

@@ -1,13 +1,14 @@
 //! Programs that were given to another node which has not said whether it has them (docs/nodes.md). Their shims ask for themselves; for those whose shims are gone the
 //! daemon asks. What a person has decided because a node does not answer is made true on that node when it does.
 
-use super::{BEAT, Daemon, lock, note};
+use super::{BEAT, Daemon, note};
 use crate::arrivals;
 use crate::error::{NodeError, Result};
 use crate::identity::PublicKey;
 use crate::link::{self, Question};
 use crate::message::{Location, Passage, ProgramState, ProgramStatus, Reply, Request, Transfer};
 use crate::shim::record;
+use crate::sync::lock;
 use crate::verdicts::{self, Verdict};
 use std::path::Path;
 use std::sync::Arc;

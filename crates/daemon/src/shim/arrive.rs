@@ -1,104 +1,221 @@
 //! The side of a move between nodes that the program comes to (docs/nodes.md): the program is put in place, and runs when the other side says so and nothing else has been
 //! decided meanwhile.
 
-use super::log;
+use super::after::Origin;
 use super::resident::Resident;
-use crate::arrivals::{self, Arrived, Arriving};
+use super::{log, record};
+use crate::arrivals::{self, Arrived, Arriving, Decision};
 use crate::channel::{Opener, Sealer};
+use crate::directory::Draft;
+use crate::error::Result as NodeResult;
 use crate::link::Come;
-use crate::message::{FromDestination, LIMIT, ProgramState, ToDestination, receive, send};
-use maize_node::{Need, Report, RunError, RunOptions};
+use crate::message::{FromDestination, LIMIT, ToDestination, receive, send};
+use crate::sync::lock;
+use maize_node::{Connection, Event, Incoming, Need, Report, Rest, RunError, RunOptions};
 use std::io::{self, Read};
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 /// The other side may take so long to stop the program, and to send a piece of it.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// In the program's directory: the decision that it has come, before it is one.
+const DECISION: &str = "decision";
 
 /// The connection to the shim that the program leaves.
 #[derive(Clone)]
 pub(super) struct Link {
-    sealer: Arc<Mutex<Sealer>>,
-    opener: Arc<Mutex<Opener>>,
+    pub(super) sealer: Arc<Mutex<Sealer>>,
+    hearing: Arc<Mutex<Hearing>>,
+    /// No memory that comes later is needed any more.
+    pub(super) is_over: Arc<AtomicBool>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// Where messages come from.
+enum Hearing {
+    Connection(Box<Opener>),
+    /// A thread that takes out memory that comes later.
+    Sorted(Receiver<io::Result<ToDestination>>),
 }
 
 impl Link {
     pub(super) fn new(sealer: Sealer, opener: Opener) -> io::Result<Link> {
-        opener.socket().set_read_timeout(Some(PATIENCE))?;
-        opener.socket().set_write_timeout(Some(PATIENCE))?;
-        Ok(Link { sealer: Arc::new(Mutex::new(sealer)), opener: Arc::new(Mutex::new(opener)) })
+        limit(opener.socket())?;
+        Ok(Link {
+            sealer: Arc::new(Mutex::new(sealer)),
+            hearing: Arc::new(Mutex::new(Hearing::Connection(Box::new(opener)))),
+            is_over: Arc::default(),
+        })
     }
 
     pub(super) fn say(&self, message: &FromDestination) -> io::Result<()> {
         send(&mut *lock(&self.sealer), message)
     }
 
+    /// The program has ended, so that nothing of it has to come any more.
+    fn end(&self, rest: &Rest) {
+        self.is_over.store(true, Ordering::SeqCst);
+        if !rest.is_complete() {
+            // If that is not heard, there is nobody, or that node waits for this one for a while.
+            let _ = self.say(&FromDestination::Whole);
+        }
+    }
+
     fn hear(&self) -> io::Result<ToDestination> {
-        receive(&mut *lock(&self.opener), LIMIT)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        match &mut *lock(&self.hearing) {
+            Hearing::Connection(opener) => hear(opener),
+            Hearing::Sorted(others) => others.recv().unwrap_or_else(|_| Err(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    /// Reads of a piece of which so many bytes are left.
+    fn read(&self, left: usize, bytes: &mut [u8]) -> io::Result<usize> {
+        let Hearing::Connection(opener) = &mut *lock(&self.hearing) else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a piece after the last"));
+        };
+        match opener.read_of(left, bytes)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => Ok(read),
+        }
+    }
+
+    /// What comes later of the program's memory.
+    fn rest(&self) -> Rest {
+        let link = self.clone();
+        Rest::new(Box::new(move |process, range| {
+            let bring = FromDestination::Bring { process, address: range.start, length: range.end - range.start };
+            if link.say(&bring).is_err() {
+                // Who hears what comes will be told.
+                let _ = lock(&link.sealer).socket().shutdown(Shutdown::Both);
+            }
+        }))
+    }
+
+    /// From now on memory comes between all else.
+    fn sort(&self, rest: &Arc<Rest>, origin: &Arc<Origin>) -> io::Result<()> {
+        let (tell, others) = channel();
+        let mut hearing = lock(&self.hearing);
+        if let Hearing::Connection(opener) = std::mem::replace(&mut *hearing, Hearing::Sorted(others)) {
+            let (link, rest, own) = (self.clone(), Arc::clone(rest), Arc::clone(origin));
+            let taking = move || own.take_out(&link, *opener, &rest, &tell);
+            origin.resident.follows(thread::Builder::new().spawn(taking)?);
+        }
+        Ok(())
     }
 
     /// Says why the program cannot come, and waits until that has been heard.
     pub(super) fn refuse(&self, reason: String) {
         if self.say(&FromDestination::Refused(reason)).is_ok() {
             // Closing with something unread would take back what has been said.
-            while self.hear().is_ok() {}
+            match &mut *lock(&self.hearing) {
+                Hearing::Connection(opener) => drop(io::copy(&mut **opener, &mut io::sink())),
+                Hearing::Sorted(others) => while others.recv().is_ok_and(|heard| heard.is_ok()) {},
+            }
         }
     }
 
-    /// Says whether all is here that the program uses by name.
+    /// Says whether all is here that the program uses by name, as often as it is asked.
     pub(super) fn check(&self) -> Result<(), String> {
         let lost = |error: io::Error| format!("the program's old node is lost: {error}");
-        let ToDestination::Needs(needs) = self.hear().map_err(lost)? else {
-            return Err("not understood: no list of files".into());
-        };
-        let missing: Vec<String> = needs.iter().filter_map(Need::obstacle).collect();
-        if !missing.is_empty() {
-            return Err(missing.join("\n  "));
+        loop {
+            let ToDestination::Needs(needs) = self.hear().map_err(lost)? else {
+                return Err("not understood: no list of files".into());
+            };
+            let missing = |need: Need| need.obstacle().map(|reason| (need, reason));
+            let missing: Vec<(Need, String)> = needs.into_iter().filter_map(missing).collect();
+            if missing.is_empty() {
+                return self.say(&FromDestination::Suitable).map_err(lost);
+            }
+            self.say(&FromDestination::Missing(missing)).map_err(lost)?;
         }
-        self.say(&FromDestination::Suitable).map_err(lost)
     }
 
-    /// Takes over what the program has written so far; returns the first piece of what comes then.
-    pub(super) fn receive_log(&self, writer: &Mutex<log::Writer>) -> io::Result<Pieces> {
+    /// Takes over what the program has written so far, if that is kept; returns what comes then.
+    pub(super) fn receive_log(&self, log: Option<Arc<Mutex<log::Writer>>>, origin: Arc<Origin>) -> io::Result<Pieces> {
         loop {
-            match self.hear()? {
-                ToDestination::Log(record) => lock(writer).copy(&record)?,
-                ToDestination::Piece(piece) => {
-                    return Ok(Pieces { link: self.clone(), piece, taken: 0, ended: false });
+            match (self.hear()?, &log) {
+                (ToDestination::Log(record), Some(log)) => lock(log).copy(&record)?,
+                (ToDestination::Piece(left), _) => {
+                    let rest = Arc::new(self.rest());
+                    return Ok(Pieces { link: self.clone(), log, rest, origin, left, ended: false });
                 }
-                other => return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{other:?} before a program"))),
+                (other, _) => {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{other:?} before a program")));
+                }
             }
         }
     }
 }
 
-/// The snapshot, out of messages.
+/// Nothing is waited for longer than that.
+pub(super) fn limit(socket: &TcpStream) -> io::Result<()> {
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))
+}
+
+pub(super) fn hear(opener: &mut Opener) -> io::Result<ToDestination> {
+    receive(opener, LIMIT)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+/// The snapshot, out of pieces. What the program goes on to write meanwhile comes between them.
 pub(super) struct Pieces {
     link: Link,
-    piece: Vec<u8>,
-    taken: usize,
+    log: Option<Arc<Mutex<log::Writer>>>,
+    rest: Arc<Rest>,
+    origin: Arc<Origin>,
+    /// Bytes of the piece that have not been read.
+    left: u32,
     ended: bool,
 }
 
 impl Read for Pieces {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        while self.taken == self.piece.len() && !self.ended {
-            match self.link.hear()? {
-                ToDestination::Piece(piece) => (self.piece, self.taken) = (piece, 0),
-                ToDestination::EndOfPieces => self.ended = true,
-                other => return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{other:?} in a program"))),
+        while self.left == 0 && !self.ended {
+            match (self.link.hear()?, &self.log) {
+                (ToDestination::Piece(left), _) => self.left = left,
+                (ToDestination::Log(record), Some(log)) => lock(log).copy(&record)?,
+                (ToDestination::Mark(round), _) => self.link.say(&FromDestination::Marked(round))?,
+                (ToDestination::Later { process, ranges }, _) => {
+                    let ranges = ranges.into_iter().map(|(start, length)| start..start.saturating_add(length));
+                    self.rest.expect(process, ranges);
+                }
+                (ToDestination::EndOfPieces, _) => {
+                    self.ended = true;
+                    if !self.rest.is_complete() {
+                        self.link.sort(&self.rest, &self.origin)?;
+                    }
+                }
+                (other, _) => {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{other:?} in a program")));
+                }
             }
         }
-        let length = bytes.len().min(self.piece.len() - self.taken);
-        bytes[..length].copy_from_slice(&self.piece[self.taken..][..length]);
-        self.taken += length;
-        Ok(length)
+        let length = bytes.len().min(self.left as usize);
+        if length == 0 {
+            return Ok(0);
+        }
+        let read = self.link.read(self.left as usize, &mut bytes[..length])?;
+        self.left -= read as u32;
+        Ok(read)
+    }
+}
+
+/// What is written down when the program has come. It is on disk while the program still runs elsewhere, and gets its names when that is decided.
+pub(super) struct Papers {
+    decision: Decision,
+    record: Draft,
+}
+
+impl Papers {
+    /// Writes them.
+    pub(super) fn prepare(resident: &Resident, come: &Come) -> NodeResult<Papers> {
+        let arrived = Arrived { program: std::process::id(), from: come.from };
+        let draft = resident.directory.join(DECISION);
+        let decision = Decision::prepare(&resident.node, &come.transfer, Some(arrived), draft)?;
+        Ok(Papers { decision, record: record::prepare(&resident.directory, &resident.status())? })
     }
 }
 
@@ -106,50 +223,88 @@ impl Read for Pieces {
 pub(super) struct Arrival<'a> {
     pub(super) come: &'a Come,
     pub(super) arriving: Arriving,
+    pub(super) papers: Papers,
     /// It is this node's.
     pub(super) has_come: &'a AtomicBool,
 }
 
 /// Puts the program in place, and runs it to its end when it is committed.
 pub(super) fn receive_program(
-    resident: &Resident,
+    resident: &Arc<Resident>,
     link: &Link,
     pieces: Pieces,
     arrival: Arrival<'_>,
     options: &RunOptions,
 ) -> Result<Report, RunError> {
-    let Arrival { come, arriving, has_come } = arrival;
-    maize_node::receive(pieces, options, &mut |_| {}, || {
-        commit(resident, link, come).inspect(|()| {
-            has_come.store(true, Ordering::SeqCst);
-            drop(arriving);
-        })
-    })
+    let Arrival { come, arriving, papers, has_come } = arrival;
+    let Papers { decision, record } = papers;
+    let (decided, is_decided) = channel();
+    let (settle, settled) = channel::<()>();
+    let (resident_there, link_there, transfer) = (Arc::clone(resident), link.clone(), come.transfer);
+    // The program does not wait for what is written and said when it has come.
+    let spawned = thread::Builder::new().spawn(move || {
+        if is_decided.recv().is_err() {
+            drop((record, arriving, settle));
+            return;
+        }
+        // It is here whether or not that can be written down, or said.
+        let _ = resident_there.has_come(record);
+        let _ = link_there.say(&FromDestination::Taken);
+        drop((arriving, settle));
+        // Otherwise the daemon asks in the end.
+        if matches!(link_there.hear(), Ok(ToDestination::Known)) {
+            arrivals::forget(&resident_there.node, &transfer);
+        }
+    });
+    spawned.map_err(|source| RunError::System { what: "starting a thread", source })?;
+    let mut observe = |event: Event<'_>| {
+        if let Event::Whole(fetched) = event {
+            // It runs whether or not that can be written down.
+            let _ = resident.has_fetched(fetched);
+        }
+    };
+    let rest = Arc::clone(&pieces.rest);
+    let result = maize_node::receive(pieces, options, &mut observe, &rest, |incoming| {
+        commit(resident, link, decision, incoming)?;
+        has_come.store(true, Ordering::SeqCst);
+        resident.belief.begin();
+        decided.send(()).map_err(|error| error.to_string())
+    });
+    link.end(&rest);
+    drop(decided);
+    // What is written down later comes after that. Nothing is said when it is done, or not to be done.
+    let _ = settled.recv();
+    result
 }
 
 /// Returns when the program is this node's.
-fn commit(resident: &Resident, link: &Link, come: &Come) -> Result<(), String> {
+fn commit(resident: &Resident, link: &Link, decision: Decision, incoming: &mut Incoming) -> Result<(), String> {
     let lost = |error: io::Error| format!("the program's old node is lost: {error}");
     link.say(&FromDestination::Restored).map_err(lost)?;
-    match link.hear().map_err(lost)? {
-        ToDestination::Commit => {}
-        other => return Err(format!("{other:?} instead of a word to run it")),
-    }
-    let own = std::process::id();
-    let (transfer, arrived) = (come.transfer, Arrived { program: own, from: come.from });
-    match arrivals::decide(&resident.node, &transfer, Some(arrived)) {
-        Ok(Some(program)) if program == own => {}
-        Ok(_) => return Err("it has been decided that the program does not come".into()),
-        Err(error) => return Err(error.to_string()),
-    }
-    // It is here whether or not that can be written down, or said.
-    let _ = resident.becomes(ProgramState::Running);
-    let _ = link.say(&FromDestination::Taken);
-    let (link, node) = (link.clone(), resident.node.clone());
-    thread::spawn(move || {
-        if matches!(link.hear(), Ok(ToDestination::Known)) {
-            arrivals::forget(&node, &transfer);
+    let mut connections = Vec::new();
+    loop {
+        match link.hear().map_err(lost)? {
+            ToDestination::Connections(piece) => connections.extend(piece),
+            ToDestination::Terminal(state) => {
+                let terminal = resident.relay.terminal().ok_or("a terminal, which is not expected")?;
+                let put = terminal.resize(state.size).map_err(io::Error::from).and_then(|()| terminal.put(&state));
+                put.map_err(|error| format!("the program's terminal: {error}"))?;
+            }
+            ToDestination::Commit => break,
+            other => return Err(format!("{other:?} instead of a word to run it")),
         }
-    });
-    Ok(())
+    }
+    if !connections.is_empty() {
+        let connections: Vec<Connection> = postcard::from_bytes(&connections)
+            .map_err(|error| format!("its connections are not understood: {error}"))?;
+        connections.into_iter().try_for_each(|connection| incoming.add(connection))?;
+    }
+    if resident.relay.is_cut() {
+        return Err("the command that has started the program is gone, or the connection to it was lost".into());
+    }
+    match decision.take() {
+        Ok(Some(program)) if program == std::process::id() => Ok(()),
+        Ok(_) => Err("it has been decided that the program does not come".into()),
+        Err(error) => Err(error.to_string()),
+    }
 }

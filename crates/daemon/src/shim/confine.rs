@@ -1,11 +1,15 @@
-//! What a program gets of its node: the working directory, variables and umask of who started it, and no way to more rights than the node's user has. docs/security.md
+//! What a program gets of its node: the working directory, variables, umask and limits of who started it, and no way to more rights than the node's user has. docs/security.md
 //! says what that is worth.
 
+use super::filter::Filter;
 use crate::error::{NodeError, Result};
+use crate::limits::Limits;
 use crate::message::Start;
+use maize_node::Confinement;
 use rustix::fs::Mode;
 use rustix::thread::{CapabilitySet, set_no_new_privs};
 use std::ffi::OsString;
+use std::io;
 
 /// Of no use to programs, and much to who takes over the machine: loading kernel modules, access to its hardware, its clock, its boot, its
 /// security policies and logs. The others are those that root has in containers, or that programs of root may depend on.
@@ -23,15 +27,44 @@ const DROPPED: &[CapabilitySet] = &[
     CapabilitySet::PERFMON,
 ];
 
+/// What the shim has mounts by, and what nearly all that the filter refuses takes.
+const SHIMS_OWN: &[CapabilitySet] = &[CapabilitySet::SYS_ADMIN];
+
+/// What the program's processes get, and its shim does not.
+#[derive(Debug)]
+pub(super) struct Terms {
+    filter: Filter,
+    limits: Limits,
+}
+
+impl Terms {
+    pub(super) fn new(limits: Limits) -> Result<Terms> {
+        Ok(Terms { filter: Filter::new()?, limits })
+    }
+}
+
+impl Confinement for Terms {
+    fn confine(&self) -> io::Result<()> {
+        self.limits.impose()?;
+        drop_capabilities(SHIMS_OWN);
+        self.filter.install()
+    }
+}
+
 /// Takes rights away for good, from this process and all it starts.
-pub(super) fn give_up_rights() -> Result<()> {
+pub(crate) fn give_up_rights() -> Result<()> {
     set_no_new_privs(true).map_err(NodeError::system("giving up new privileges"))?;
     rustix::thread::clear_ambient_capability_set().map_err(NodeError::system("giving up ambient capabilities"))?;
-    for &capability in DROPPED {
+    drop_capabilities(DROPPED);
+    Ok(())
+}
+
+/// Takes capabilities from the bounding set. Async-signal-safe.
+fn drop_capabilities(capabilities: &[CapabilitySet]) {
+    for &capability in capabilities {
         // Who is not root has none, and kernels do not have all.
         let _ = rustix::thread::remove_capability_from_bounding_set(capability);
     }
-    Ok(())
 }
 
 /// Takes over what belongs to who started the program.
@@ -40,7 +73,7 @@ pub(super) fn take_over(start: &Start, node: &str) -> Result<()> {
     rustix::process::chdir(directory).map_err(|error| {
         let directory = directory.to_string_lossy();
         NodeError::Invalid(format!(
-            "{directory}: {} on node {node}; make it there, or choose another with --directory",
+            "{directory}: {} on node {node}; make it there, choose another with --directory, or let the program see the files of this machine (--home-files)",
             std::io::Error::from(error)
         ))
     })?;

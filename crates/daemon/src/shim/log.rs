@@ -1,6 +1,7 @@
 //! What a detached program has written: records of time (microseconds since 1970, u64), stream (1 or 2, u8), length (u32) and bytes, little-endian, in two files. The
 //! current one becomes the old one when it is full, so that a program that writes forever does not fill the disk.
 
+use crate::directory::has_no_room;
 use crate::message::{LogRecord, Stream};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -22,6 +23,8 @@ pub(super) struct Writer {
     full: u64,
     /// Of the last record. Times do not go back, even if a program comes to a machine whose clock is behind.
     last_us: u64,
+    /// What there was no room for yet.
+    waiting: Vec<u8>,
 }
 
 fn create(program: &Path) -> io::Result<File> {
@@ -30,10 +33,17 @@ fn create(program: &Path) -> io::Result<File> {
 
 impl Writer {
     pub(super) fn create(program: &Path) -> io::Result<Writer> {
-        Ok(Writer { program: program.to_owned(), file: create(program)?, length: 0, full: FULL, last_us: 0 })
+        Ok(Writer {
+            program: program.to_owned(),
+            file: create(program)?,
+            length: 0,
+            full: FULL,
+            last_us: 0,
+            waiting: Vec::new(),
+        })
     }
 
-    /// Adds what a program writes now.
+    /// Adds what a program writes now. If there is no room for it, it waits for [`Writer::flush`].
     pub(super) fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
         self.add(u64::try_from(now).unwrap_or(u64::MAX), stream, bytes)
@@ -46,19 +56,45 @@ impl Writer {
 
     fn add(&mut self, time_us: u64, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         self.last_us = self.last_us.max(time_us);
-        if self.length > self.full {
-            fs::rename(self.program.join(CURRENT), self.program.join(OLD))?;
-            self.file = create(&self.program)?;
-            self.length = 0;
+        if self.length > self.full && self.waiting.is_empty() {
+            match self.turn() {
+                // It grows a little longer.
+                Err(error) if has_no_room(&error) => {}
+                result => result?,
+            }
         }
-        let mut record = Vec::with_capacity(HEADER + bytes.len());
-        record.extend_from_slice(&self.last_us.to_le_bytes());
-        record.push(if stream == Stream::Output { 1 } else { 2 });
-        record.extend_from_slice(&u32::try_from(bytes.len()).map_err(io::Error::other)?.to_le_bytes());
-        record.extend_from_slice(bytes);
-        // In one call: a reader sees all of it or what is not yet a record.
-        self.file.write_all(&record)?;
-        self.length += record.len() as u64;
+        let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+        self.waiting.extend_from_slice(&self.last_us.to_le_bytes());
+        self.waiting.push(if stream == Stream::Output { 1 } else { 2 });
+        self.waiting.extend_from_slice(&length.to_le_bytes());
+        self.waiting.extend_from_slice(bytes);
+        self.flush()
+    }
+
+    /// Begins another file.
+    fn turn(&mut self) -> io::Result<()> {
+        match fs::rename(self.program.join(CURRENT), self.program.join(OLD)) {
+            // There was no room for the new one before.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => result?,
+        }
+        self.file = create(&self.program)?;
+        self.length = 0;
+        Ok(())
+    }
+
+    /// Writes what there was no room for. A reader sees all of a record, or what is not yet one.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        while !self.waiting.is_empty() {
+            match self.file.write(&self.waiting) {
+                Ok(length) => {
+                    self.waiting.drain(..length);
+                    self.length += length as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
     }
 }
@@ -164,6 +200,21 @@ mod tests {
         assert_eq!(late.last().unwrap().bytes, b"999");
         let size = |name| fs::metadata(temporary.path().join(name)).map_or(0, |metadata| metadata.len());
         assert!(size(CURRENT) <= 1100 && size(OLD) <= 1100, "the limit of the log");
+    }
+
+    #[test]
+    fn what_there_was_no_room_for_is_written_later() {
+        let temporary = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(temporary.path()).unwrap();
+        let mut reader = Reader::open(temporary.path()).unwrap();
+        let file = std::mem::replace(&mut writer.file, OpenOptions::new().write(true).open("/dev/full").unwrap());
+        assert!(has_no_room(&writer.write(Stream::Output, b"one").unwrap_err()));
+        assert!(has_no_room(&writer.write(Stream::Error, b"two").unwrap_err()));
+        assert!(has_no_room(&writer.flush().unwrap_err()));
+        writer.file = file;
+        writer.flush().unwrap();
+        let read: Vec<Vec<u8>> = std::iter::from_fn(|| reader.next().unwrap()).map(|record| record.bytes).collect();
+        assert_eq!(read, [b"one", b"two"]);
     }
 
     #[test]

@@ -1,26 +1,40 @@
-//! The process that has a program in its care: it runs it, as `maize run` does, relays its standard streams to who started it, or writes them to a log, and says
+//! The process that has a program in its care: it runs it, as `maize run` does, hands its standard streams on to who started it, or writes them to a log, and says
 //! how it ended. The daemon starts it and hands it the connection; what becomes of the daemon then is nothing to it.
 
+mod after;
 mod arrive;
-mod confine;
+pub(crate) mod confine;
+mod filter;
+mod follow;
+mod home;
 mod leave;
 pub(crate) mod log;
+mod pace;
 pub(crate) mod record;
+mod relay;
 mod resident;
 mod streams;
+mod terminal;
 
+use crate::addresses;
 use crate::arrivals::Arriving;
-use crate::channel::{Opener, Sealer};
+use crate::channel::{Handover, Opener, Sealer};
 use crate::directory::{Directory, make_private};
 use crate::error::{NodeError, Result};
-use crate::link::{self, Come, QUESTIONS_LIMIT, Question};
+use crate::link::{self, Attach, Come, Follow, QUESTIONS_LIMIT, Question};
 use crate::message::{
     Attached, Ending, FromDestination, FromProgram, LIMIT, ProgramState, ProgramStatus, Start, Stream, ToProgram,
     WINDOW, receive, send,
 };
-use arrive::{Arrival, Link, Pieces};
+use crate::sync::lock;
+use after::Origin;
+use arrive::{Arrival, Link, Papers, Pieces};
+use confine::Terms;
+use follow::Successors;
 use maize_abi::Isa;
-use maize_node::{Departures, Exit, HopPlan, Report, RunError, RunOptions};
+use maize_files::Belief;
+use maize_node::{Departures, Exit, HopPlan, Machine, Memory, Report, RunError, RunOptions};
+use relay::Relay;
 use resident::{Resident, Verdict};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use std::ffi::OsString;
@@ -30,11 +44,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use streams::{Flow, Sink, Streams};
+use streams::{Flow, Input, Sink, Source, Streams};
+use terminal::Terminal;
 
 /// As podman's, and those of `maize run`.
 const CANNOT_RUN: i32 = 125;
@@ -49,31 +64,48 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// # Errors
 /// If there is no order, or its connection is lost. What is wrong with the program is said there.
 pub fn run() -> Result<()> {
-    let input = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3).map_err(NodeError::system("finding the daemon"))?;
-    let mut daemon = UnixStream::from(input);
-    let (order, socket) = link::take_over(&mut daemon).map_err(NodeError::system("hearing what to run"))?;
-    rustix::process::setsid().map_err(NodeError::system("starting a session"))?;
+    let mut daemon = link::daemon()?;
+    let (order, sockets) = link::take_over(&mut daemon).map_err(NodeError::system("hearing what to run"))?;
     let lost = |source| NodeError::Lost { peer: order.started_by.clone(), source };
-    let (mut sealer, opener) = order.connection.resume(socket).map_err(lost)?;
+    let (mut sealer, opener) = order.connection.resume(sockets.connection).map_err(lost)?;
+    let mut start = order.start;
+    let lowered = start.limits.make_room();
+    let terms = Terms::new(start.limits.clone())?;
     let place = Place {
         programs: order.programs,
         executable: order.executable,
         node: order.node,
         started_by: order.started_by.clone(),
+        machine: Machine { confinement: Some(Arc::new(terms)), ..Machine::here() },
+        belief: Belief::default(),
+    };
+    let files = order.files.zip(sockets.files).map(|(connection, socket)| connection.resume(socket));
+    let files = files.transpose().map_err(lost)?.zip(start.files.as_ref());
+    let place = match files {
+        Some((files, home)) => home::enter(place, home, files),
+        None => Ok(place),
     };
     if let Some(come) = order.arrival {
         let link = Link::new(sealer, opener).map_err(lost)?;
-        return match Shim::prepare(order.start, &place, Some(&come.status)) {
-            Ok((shim, streams)) => shim.receive(&link, streams, &come),
+        let home = order.home.zip(sockets.home).map(|(connection, socket)| connection.resume(socket));
+        let home = home.transpose().map_err(lost)?;
+        let place = match lowered.is_empty() {
+            true => place,
+            false => Err(NodeError::Invalid(lowered.join("\n  "))),
+        };
+        return match place.and_then(|place| Shim::prepare(start, place, Some(&come))) {
+            Ok((shim, streams)) => shim.receive(&link, streams, &come, home),
             Err(error) => {
                 link.refuse(error.to_string());
                 Ok(())
             }
         };
     }
-    match Shim::prepare(order.start, &place, None) {
+    match place.and_then(|place| Shim::prepare(start, place, None)) {
         Ok((shim, streams)) => {
-            send(&mut sealer, &FromProgram::Started(std::process::id())).map_err(lost)?;
+            shim.resident.belief.begin();
+            let started = FromProgram::Started { program: std::process::id(), lowered };
+            send(&mut sealer, &started).map_err(lost)?;
             shim.run(streams, sealer, opener)
         }
         Err(error) => {
@@ -89,18 +121,24 @@ struct Place {
     executable: PathBuf,
     node: String,
     started_by: String,
+    machine: Machine,
+    /// In the files of the program's home, if it sees those.
+    belief: Belief,
 }
 
 struct Shim {
     resident: Arc<Resident>,
+    /// What the program writes, if it is detached: there before anybody knows of the program.
+    log: Option<Arc<Mutex<log::Writer>>>,
     /// Signals for the program, a byte each.
     signals: PipeReader,
     to_signals: Arc<PipeWriter>,
+    machine: Machine,
 }
 
 impl Shim {
     /// Does all that may fail before the program runs.
-    fn prepare(start: Start, place: &Place, before: Option<&ProgramStatus>) -> Result<(Shim, Streams)> {
+    fn prepare(start: Start, place: Place, come: Option<&Come>) -> Result<(Shim, Streams)> {
         let program = std::process::id();
         let directory = place.programs.join(program.to_string());
         // Left by a program of the same number, long ago.
@@ -116,6 +154,12 @@ impl Shim {
             fs::hard_link(&place.executable, &file).map_err(NodeError::file("link", &file))?;
             confine::give_up_rights()?;
             confine::take_over(&start, &place.node)?;
+            if let Some(address) = &start.address {
+                if let Some(obstacle) = address.obstacle() {
+                    return Err(NodeError::Invalid(obstacle));
+                }
+                addresses::note(&directory, address)?;
+            }
             let (signals, to_signals) = io::pipe().map_err(NodeError::system("making a pipe"))?;
             let command = start.arguments.iter().map(|word| word.as_os_str().to_string_lossy().into_owned()).collect();
             let status = ProgramStatus {
@@ -124,12 +168,15 @@ impl Shim {
                 started_by: place.started_by.clone(),
                 started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
                 state: ProgramState::Running,
+                fetched: None,
             };
-            let status = match before {
-                Some(before) => ProgramStatus { program, state: ProgramState::Running, ..before.clone() },
+            let status = match come {
+                Some(come) => {
+                    ProgramStatus { program, state: ProgramState::Running, fetched: None, ..come.status.clone() }
+                }
                 None => status,
             };
-            if before.is_none() {
+            if come.is_none() {
                 record::write(&directory, &status)?;
             }
             let to_signals = Arc::new(to_signals);
@@ -137,19 +184,32 @@ impl Shim {
             let attached = start.attached;
             let resident = Arc::new(Resident {
                 start,
+                name: place.node.clone(),
                 node: Directory::new(parent)?,
                 directory: directory.clone(),
                 file,
                 departures: Arc::new(departures),
                 flow: Flow::default(),
+                belief: place.belief,
+                relay: Relay::new(come.and_then(|come| come.home.clone())),
                 leaves: AtomicBool::new(false),
+                answering: Mutex::default(),
+                following: Mutex::default(),
+                successors: Successors::default(),
                 verdict: Verdict::default(),
                 status: Mutex::new(status),
             });
+            let log = match attached {
+                Attached::No => {
+                    let writer = log::Writer::create(&directory).map_err(NodeError::file("write", &directory))?;
+                    Some(Arc::new(Mutex::new(writer)))
+                }
+                _ => None,
+            };
             // The daemon finds this process by its socket from now on.
             listen(&resident, &to_signals)?;
             let streams = streams::open(attached)?;
-            Ok((Shim { resident, signals, to_signals }, streams))
+            Ok((Shim { resident, log, signals, to_signals, machine: place.machine }, streams))
         };
         prepare().inspect_err(|_: &NodeError| {
             let _ = fs::remove_dir_all(&directory);
@@ -160,14 +220,14 @@ impl Shim {
     fn run(self, streams: Streams, sealer: Sealer, opener: Opener) -> Result<()> {
         let attached = self.resident.start.attached;
         hand_on_signals(&self.to_signals, attached);
-        let is_detached = attached == Attached::No;
         let sealer = Arc::new(Mutex::new(sealer));
-        let sink = if is_detached {
+        let is_detached = self.log.is_some();
+        let sink = if let Some(log) = &self.log {
             // Who started it has its number, and needs no more.
             let _ = opener.socket().shutdown(std::net::Shutdown::Both);
-            Sink::Log(self.create_log()?, self.resident.flow.clone())
+            Sink::Log(Arc::clone(log), self.resident.flow.clone())
         } else {
-            self.relay_input(&sealer, opener, streams.input, streams.terminal);
+            self.relay_input(&sealer, opener, streams.input, streams.terminal)?;
             Sink::Connection(Arc::clone(&sealer))
         };
         let pumps = Pumps::start(streams.outputs, &sink)?;
@@ -176,34 +236,36 @@ impl Shim {
         self.end(result, pumps, connection)
     }
 
-    fn create_log(&self) -> Result<Arc<Mutex<log::Writer>>> {
-        let directory = &self.resident.directory;
-        let writer = log::Writer::create(directory).map_err(NodeError::file("write", directory))?;
-        Ok(Arc::new(Mutex::new(writer)))
-    }
-
-    /// Receives the program from another node, and runs it if it comes.
-    fn receive(self, link: &Link, streams: Streams, come: &Come) -> Result<()> {
-        hand_on_signals(&self.to_signals, Attached::No);
+    /// Receives the program from another node, and runs it if it comes. If it is attached, `home` is the connection to the shim that hands on its streams.
+    fn receive(self, link: &Link, streams: Streams, come: &Come, home: Option<(Sealer, Opener)>) -> Result<()> {
+        hand_on_signals(&self.to_signals, self.resident.start.attached);
         let has_come = AtomicBool::new(false);
-        let begin = || -> Result<(Pumps, Pieces, Arriving)> {
+        let (home, hears) = home.map(|(sealer, opener)| (Arc::new(Mutex::new(sealer)), opener)).unzip();
+        let begin = || -> Result<(Pumps, Pieces, Arriving, Papers)> {
             let lost = |source| NodeError::Lost { peer: "the program's old node".into(), source };
-            let writer = self.create_log()?;
+            let writer = self.log.clone();
+            if let (Some(home), Some(opener)) = (&home, hears) {
+                self.relay_input(home, opener, streams.input, streams.terminal)?;
+            }
             let arriving = Arriving::new(&self.resident.directory, &come.transfer)?;
+            let papers = Papers::prepare(&self.resident, come)?;
             link.say(&FromDestination::Ready(std::process::id())).map_err(lost)?;
             link.check().map_err(NodeError::Invalid)?;
-            let pieces = link.receive_log(&writer).map_err(lost)?;
-            let sink = Sink::Log(writer, self.resident.flow.clone());
-            Ok((Pumps::start(streams.outputs, &sink)?, pieces, arriving))
+            let origin = Origin::new(&self.resident, come);
+            let pieces = link.receive_log(writer.clone(), origin).map_err(lost)?;
+            let to_log = |writer| Sink::Log(writer, self.resident.flow.clone());
+            let sink = writer.map(to_log).or_else(|| home.clone().map(Sink::Connection));
+            let sink = sink.ok_or_else(|| NodeError::Invalid("nowhere to write to".into()))?;
+            Ok((Pumps::start(streams.outputs, &sink)?, pieces, arriving, papers))
         };
         let reason = match begin() {
-            Ok((pumps, pieces, arriving)) => {
+            Ok((pumps, pieces, arriving, papers)) => {
                 let options = self.options();
-                let arrival = Arrival { come, arriving, has_come: &has_come };
+                let arrival = Arrival { come, arriving, papers, has_come: &has_come };
                 let result = arrive::receive_program(&self.resident, link, pieces, arrival, &options);
                 match result {
                     Err(error) if !has_come.load(Ordering::SeqCst) => error.to_string(),
-                    result => return self.end(result, pumps, None),
+                    result => return self.end(result, pumps, home.as_deref()),
                 }
             }
             Err(error) => error.to_string(),
@@ -213,7 +275,7 @@ impl Shim {
         Ok(())
     }
 
-    /// Says and writes down how the program has ended. Who started it has this connection, if it is attached.
+    /// Says and writes down how the program has ended. Who started it, or the shim that stands in for that, has this connection, if it is attached.
     fn end(
         self,
         result: std::result::Result<Report, RunError>,
@@ -230,8 +292,24 @@ impl Shim {
         if let Ok(null) = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty()) {
             let _ = rustix::stdio::dup2_stderr(&null);
         }
-        pumps.end();
         let is_away = matches!(result, Ok(Report { exit: Exit::Away, .. }));
+        let (last, connection) = match connection.filter(|_| is_away) {
+            Some(starter) if self.resident.relay.home().is_none() => {
+                addresses::forget(directory);
+                self.resident.wait_for_answers();
+                let last = relay::stand_in(&self.resident, &self.signals, starter, || pumps.end());
+                (Some(last), connection)
+            }
+            Some(home) => {
+                relay::give_back(&self.resident.relay, home, || pumps.end());
+                (None, None)
+            }
+            None => {
+                pumps.end();
+                (None, connection)
+            }
+        };
+        self.resident.wait_for_what_follows();
         let ending = match result.map(|report| report.exit) {
             Ok(Exit::Status(status)) => Ending::Status(status),
             Ok(Exit::Signal(signal)) => Ending::Signal(signal),
@@ -242,18 +320,21 @@ impl Shim {
         let Some(sealer) = connection else {
             let _ = fs::remove_dir_all(directory.join("bin"));
             let _ = fs::remove_file(link::socket(directory));
+            addresses::forget(directory);
             if is_away {
+                self.resident.wait_for_answers();
                 leave::follow_up(&self.resident, &self.signals);
             }
-            return self.resident.becomes(ProgramState::Ended(ending));
+            return self.resident.becomes_at_last(ProgramState::Ended(ending));
         };
         {
             // Who started it hears all there is to say.
-            let last = match message {
-                Some((status, message)) => FromProgram::CannotStart { status, message },
-                None => FromProgram::Ended(ending),
+            let last = match (last, message) {
+                (Some(last), _) => last,
+                (None, Some((status, message))) => FromProgram::CannotStart { status, message },
+                (None, None) => FromProgram::Ended(ending),
             };
-            let mut sealer = sealer.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sealer = lock(sealer);
             // If it is gone, it has lost the connection and said so.
             let _ = send(&mut *sealer, &last);
         }
@@ -277,14 +358,16 @@ impl Shim {
             arguments: start.arguments.iter().cloned().map(OsString::from).collect(),
             isa: start.isa.as_ref().map(isa).or(first).unwrap_or_else(own_isa),
             hop,
-            // Who wants it elsewhere may come at any time.
-            movable: start.attached == Attached::No,
+            movable: start.movable,
             checkpoint: None,
             events: None,
             patience: PATIENCE,
             kill_destination: Vec::new(),
+            memory: Memory::default(),
             signals,
             departures: Some(Arc::clone(&self.resident.departures)),
+            address: start.address.clone(),
+            machine: self.machine.clone(),
         }
     }
 
@@ -294,22 +377,36 @@ impl Shim {
         sealer: &Arc<Mutex<Sealer>>,
         mut opener: Opener,
         input: Option<OwnedFd>,
-        terminal: Option<Arc<OwnedFd>>,
-    ) {
+        terminal: Option<Arc<Terminal>>,
+    ) -> Result<()> {
+        let input = match (input, &terminal) {
+            (_, Some(terminal)) => {
+                self.resident.relay.watch_terminal(terminal);
+                Some(Input::Terminal(Arc::clone(terminal)))
+            }
+            (Some(input), None) => {
+                self.resident.relay.watch_input(&input).map_err(NodeError::system("finding a pipe"))?;
+                Some(Input::Pipe(input.into()))
+            }
+            (None, None) => None,
+        };
         let (pieces, queue) = channel::<Vec<u8>>();
         let answers = Arc::clone(sealer);
         let waiting = Arc::new(AtomicUsize::new(0));
         let fed = Arc::clone(&waiting);
-        thread::spawn(move || feed(&queue, input, &answers, &fed));
-        let signals = Arc::clone(&self.to_signals);
+        thread::spawn(move || streams::feed(&queue, input, &answers, &fed));
+        let (signals, resident) = (Arc::clone(&self.to_signals), Arc::clone(&self.resident));
         opener.watch();
         thread::spawn(move || {
             // However it ended, nobody is there any more.
-            let _ = hear(&mut opener, pieces, &waiting, &signals, terminal.as_deref());
+            let _ = hear(&mut opener, pieces, &waiting, &signals, &resident.relay);
             // Ends what is being written, too.
             let _ = opener.socket().shutdown(std::net::Shutdown::Both);
-            let _ = (&*signals).write(&[SIGHUP as u8]);
+            if !resident.relay.cut() {
+                let _ = (&*signals).write(&[SIGHUP as u8]);
+            }
         });
+        Ok(())
     }
 }
 
@@ -320,13 +417,13 @@ struct Pumps {
 }
 
 impl Pumps {
-    fn start(outputs: Vec<(Stream, OwnedFd)>, sink: &Sink) -> Result<Pumps> {
+    fn start(outputs: Vec<(Stream, Source)>, sink: &Sink) -> Result<Pumps> {
         let (ended, tell_ended) = io::pipe().map_err(NodeError::system("making a pipe"))?;
         let ended = Arc::new(ended);
-        let start = |(stream, from): (Stream, OwnedFd)| {
-            let (from, sink, ended) = (Arc::new(from), sink.clone(), Arc::clone(&ended));
-            if let Sink::Log(_, flow) = &sink {
-                flow.watch(&from);
+        let start = |(stream, from): (Stream, Source)| {
+            let (sink, ended) = (sink.clone(), Arc::clone(&ended));
+            if let (Sink::Log(_, flow), Source::Pipe(pipe)) = (&sink, &from) {
+                flow.watch(pipe);
             }
             thread::spawn(move || streams::pump(stream, &from, &sink, &*ended))
         };
@@ -347,7 +444,7 @@ fn hear(
     pieces: Sender<Vec<u8>>,
     waiting: &AtomicUsize,
     signals: &PipeWriter,
-    terminal: Option<&OwnedFd>,
+    relay: &Relay,
 ) -> io::Result<()> {
     let mut pieces = Some(pieces);
     while let Some(message) = receive::<ToProgram>(opener, LIMIT)? {
@@ -364,33 +461,10 @@ fn hear(
             }
             ToProgram::EndOfInput => pieces = None,
             ToProgram::Signal(signal) => (&*signals).write_all(&[signal])?,
-            ToProgram::Resize(size) => {
-                if let Some(terminal) = terminal {
-                    streams::resize(terminal, size)?;
-                }
-            }
+            ToProgram::Resize(size) => relay.resize(size)?,
         }
     }
     Ok(())
-}
-
-/// Writes to the program's input what comes, and says how much that was, so that more comes.
-fn feed(queue: &Receiver<Vec<u8>>, input: Option<OwnedFd>, sealer: &Mutex<Sealer>, waiting: &AtomicUsize) {
-    let mut input = input.map(fs::File::from);
-    while let Ok(piece) = queue.recv() {
-        if let Some(file) = &mut input
-            && file.write_all(&piece).is_err()
-        {
-            // It does not read any more.
-            input = None;
-        }
-        waiting.fetch_sub(piece.len(), Ordering::Relaxed);
-        let mut sealer = sealer.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = FromProgram::Taken(u32::try_from(piece.len()).unwrap_or(u32::MAX));
-        if send(&mut *sealer, &taken).is_err() {
-            return;
-        }
-    }
 }
 
 fn status_of(error: &RunError) -> i32 {
@@ -432,10 +506,24 @@ fn listen(resident: &Arc<Resident>, to_signals: &Arc<PipeWriter>) -> Result<()> 
                 if let Some(Question::Leave(order)) = question {
                     let connection = link::receive_socket(&stream)?;
                     let (resident, mut stream) = (Arc::clone(&resident), stream.try_clone()?);
-                    thread::spawn(move || {
+                    let to_wait_for = Arc::clone(&resident);
+                    let answering = thread::spawn(move || {
                         // Who asked may have gone.
                         let _ = send(&mut stream, &leave::leave(&resident, *order, connection));
                     });
+                    to_wait_for.answers(answering);
+                    return Ok(false);
+                }
+                if let Some(Question::Attach(attach)) = question {
+                    let Attach { to, transfer, connection } = *attach;
+                    let (sealer, opener) = take_over(connection, &stream)?;
+                    resident.relay.attach(to, transfer, sealer, opener)?;
+                    return Ok(false);
+                }
+                if let Some(Question::Follow(follow)) = question {
+                    let Follow { transfer, connection } = *follow;
+                    let (sealer, opener) = take_over(connection, &stream)?;
+                    resident.successors.add(transfer, sealer, opener)?;
                     return Ok(false);
                 }
                 let is_done = match question {
@@ -458,6 +546,13 @@ fn listen(resident: &Arc<Resident>, to_signals: &Arc<PipeWriter>) -> Result<()> 
         }
     });
     Ok(())
+}
+
+/// Takes a connection that comes after a question, which is answered on it.
+fn take_over(connection: Handover, question: &UnixStream) -> io::Result<(Sealer, Opener)> {
+    let socket = link::receive_socket(question)?;
+    socket.set_write_timeout(Some(Duration::from_secs(1)))?;
+    connection.resume(socket)
 }
 
 /// The machine's own ISA.

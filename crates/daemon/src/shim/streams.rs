@@ -1,26 +1,68 @@
 //! The standard streams of a program: pipes or a terminal at its side; a connection, or a log, at the other.
 
 use super::log;
+use super::terminal::Terminal;
 use crate::channel::Sealer;
+use crate::directory::has_no_room;
 use crate::error::{NodeError, Result};
-use crate::message::{Attached, FromProgram, PIECE, Stream, TerminalSize, send};
+use crate::message::{Attached, FromProgram, PIECE, Stream, send};
+use crate::poll::is_ready;
+use crate::sync::lock;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::Winsize;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, TryLockError, Weak};
 use std::time::Duration;
+
+/// Time between looks whether there is room on the disk again.
+pub(super) const AGAIN: Duration = Duration::from_millis(200);
 
 /// The ends of a program's streams that the shim keeps.
 pub(super) struct Streams {
-    /// What it reads. `None` if that is nothing.
+    /// What it reads, if that is a pipe.
     pub(super) input: Option<OwnedFd>,
     /// What it writes.
-    pub(super) outputs: Vec<(Stream, OwnedFd)>,
-    /// Its terminal.
-    pub(super) terminal: Option<Arc<OwnedFd>>,
+    pub(super) outputs: Vec<(Stream, Source)>,
+    /// Its terminal, of which the others are parts then.
+    pub(super) terminal: Option<Arc<Terminal>>,
+}
+
+/// Where what a program writes comes from.
+#[derive(Clone)]
+pub(super) enum Source {
+    Pipe(Arc<OwnedFd>),
+    Terminal(Arc<Terminal>),
+}
+
+impl Source {
+    fn pipe(end: OwnedFd) -> Source {
+        Source::Pipe(Arc::new(end))
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> rustix::io::Result<usize> {
+        match self {
+            Source::Pipe(pipe) => rustix::io::read(pipe, buffer),
+            Source::Terminal(terminal) => terminal.read(buffer),
+        }
+    }
+}
+
+impl AsFd for Source {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Source::Pipe(pipe) => pipe.as_fd(),
+            Source::Terminal(terminal) => terminal.as_fd(),
+        }
+    }
+}
+
+/// What it writes.
+fn outputs(output: OwnedFd, error: OwnedFd) -> Vec<(Stream, Source)> {
+    vec![(Stream::Output, Source::pipe(output)), (Stream::Error, Source::pipe(error))]
 }
 
 /// Gives this process, and so the program, streams of that kind.
@@ -32,29 +74,25 @@ pub(super) fn open(attached: Attached) -> Result<Streams> {
                 .map_err(NodeError::file("open", "/dev/null"))?;
             let ((output, output_end), (error, error_end)) = (pipe()?, pipe()?);
             become_standard(&null, &output_end, &error_end)?;
-            Ok(Streams { input: None, outputs: vec![(Stream::Output, output), (Stream::Error, error)], terminal: None })
+            Ok(Streams { input: None, outputs: outputs(output, error), terminal: None })
         }
         Attached::Pipes => {
             let ((input_end, input), (output, output_end), (error, error_end)) = (pipe()?, pipe()?, pipe()?);
             become_standard(&input_end, &output_end, &error_end)?;
-            Ok(Streams {
-                input: Some(input),
-                outputs: vec![(Stream::Output, output), (Stream::Error, error)],
-                terminal: None,
-            })
+            Ok(Streams { input: Some(input), outputs: outputs(output, error), terminal: None })
         }
         Attached::Terminal { size, separate_error } => {
-            let (ours, theirs) = terminal(size).map_err(NodeError::system("making a terminal"))?;
-            let duplicate = || ours.try_clone().map_err(NodeError::system("duplicating a terminal"));
-            let mut outputs = vec![(Stream::Output, duplicate()?)];
+            let (terminal, theirs) = Terminal::open(size)?;
+            let terminal = Arc::new(terminal);
+            let mut outputs = vec![(Stream::Output, Source::Terminal(Arc::clone(&terminal)))];
             if separate_error {
                 let (error, error_end) = pipe()?;
                 become_standard(&theirs, &theirs, &error_end)?;
-                outputs.push((Stream::Error, error));
+                outputs.push((Stream::Error, Source::pipe(error)));
             } else {
                 become_standard(&theirs, &theirs, &theirs)?;
             }
-            Ok(Streams { input: Some(duplicate()?), outputs, terminal: Some(Arc::new(ours)) })
+            Ok(Streams { input: None, outputs, terminal: Some(terminal) })
         }
     }
 }
@@ -66,24 +104,6 @@ fn become_standard(input: &OwnedFd, output: &OwnedFd, error: &OwnedFd) -> Result
         rustix::stdio::dup2_stderr(error)
     };
     all().map_err(NodeError::system("setting standard streams"))
-}
-
-/// A new terminal, which becomes that of this session.
-fn terminal(size: TerminalSize) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-    grantpt(&ours)?;
-    unlockpt(&ours)?;
-    let name = ptsname(&ours, Vec::new())?;
-    let theirs = rustix::fs::open(&*name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
-    rustix::process::ioctl_tiocsctty(&theirs)?;
-    resize(&ours, size)?;
-    Ok((ours, theirs))
-}
-
-/// Tells a terminal its size; the kernel tells the program.
-pub(super) fn resize(terminal: impl AsFd, size: TerminalSize) -> rustix::io::Result<()> {
-    let size = Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
-    rustix::termios::tcsetwinsize(terminal, size)
 }
 
 /// Where what a program writes goes.
@@ -100,27 +120,45 @@ pub(super) struct Flow {
     turn: Arc<Mutex<()>>,
     /// Where the program writes to, as long as that is read.
     sources: Arc<Mutex<Vec<Weak<OwnedFd>>>>,
+    /// Something waits for room on the disk.
+    is_full: Arc<AtomicBool>,
 }
 
 impl Flow {
     /// This will be read.
     pub(super) fn watch(&self, source: &Arc<OwnedFd>) {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(source));
+        lock(&self.sources).push(Arc::downgrade(source));
     }
 
     /// Waits until all that the program has written is in the log. The program does not write any more.
-    pub(super) fn drain(&self) {
+    pub(super) fn drain(&self) -> io::Result<()> {
         loop {
-            {
-                let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-                let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.is_full.load(Ordering::SeqCst) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let turn = self.turn.try_lock();
+            if !matches!(turn, Err(TryLockError::WouldBlock)) {
+                let sources = lock(&self.sources);
                 let mut sources = sources.iter().filter_map(Weak::upgrade);
                 if sources.all(|source| rustix::io::ioctl_fionread(&source).map_or(true, |waiting| waiting == 0)) {
-                    return;
+                    return Ok(());
                 }
             }
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Writes to the log. While the disk is full this waits, and so does the program when the pipe is full, too.
+    fn write(&self, log: &Mutex<log::Writer>, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+        let log = || lock(log);
+        let mut result = log().write(stream, bytes);
+        while result.as_ref().is_err_and(has_no_room) {
+            self.is_full.store(true, Ordering::SeqCst);
+            std::thread::sleep(AGAIN);
+            result = log().flush();
+        }
+        self.is_full.store(false, Ordering::SeqCst);
+        result
     }
 }
 
@@ -128,17 +166,17 @@ impl Sink {
     fn write(&self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         match self {
             Sink::Connection(sealer) => {
-                let mut sealer = sealer.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut sealer = lock(sealer);
                 send(&mut *sealer, &FromProgram::Output(stream, bytes.to_vec()))
             }
-            Sink::Log(writer, _) => writer.lock().unwrap_or_else(PoisonError::into_inner).write(stream, bytes),
+            Sink::Log(writer, flow) => flow.write(writer, stream, bytes),
         }
     }
 }
 
 /// Hands on what a program writes until it has no stream left to write to, or `ended` can be read and nothing is left that it wrote before. Then, or
 /// if the sink takes no more, the stream is closed, and who still writes to it hears of that.
-pub(super) fn pump(stream: Stream, from: &OwnedFd, sink: &Sink, ended: impl AsFd) {
+pub(super) fn pump(stream: Stream, from: &Source, sink: &Sink, ended: impl AsFd) {
     let mut buffer = vec![0; PIECE];
     loop {
         let mut waited = [PollFd::new(from, PollFlags::IN), PollFd::new(&ended, PollFlags::IN)];
@@ -148,17 +186,17 @@ pub(super) fn pump(stream: Stream, from: &OwnedFd, sink: &Sink, ended: impl AsFd
             Ok(_) => {}
         }
         let has_ended = !waited[1].revents().is_empty();
-        if waited[0].revents().is_empty() && has_ended && !is_readable(from) {
+        if waited[0].revents().is_empty() && has_ended && !is_ready(from, PollFlags::IN) {
             return;
         }
         if waited[0].revents().is_empty() && !has_ended {
             continue;
         }
         let _turn = match sink {
-            Sink::Log(_, flow) => Some(flow.turn.lock().unwrap_or_else(PoisonError::into_inner)),
+            Sink::Log(_, flow) => Some(lock(&flow.turn)),
             Sink::Connection(_) => None,
         };
-        match rustix::io::read(from, &mut buffer) {
+        match from.read(&mut buffer) {
             Ok(0) => return,
             Ok(length) => {
                 if sink.write(stream, &buffer[..length]).is_err() {
@@ -172,9 +210,43 @@ pub(super) fn pump(stream: Stream, from: &OwnedFd, sink: &Sink, ended: impl AsFd
     }
 }
 
-/// Once more, after the end is known: what was written before it is there by now.
-fn is_readable(from: &OwnedFd) -> bool {
-    let mut waited = [PollFd::new(from, PollFlags::IN)];
-    let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut waited, Some(&now)).is_ok_and(|ready| ready > 0)
+/// Where the program's input is written.
+pub(super) enum Input {
+    Pipe(File),
+    Terminal(Arc<Terminal>),
+}
+
+impl Input {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Input::Pipe(pipe) => pipe.write_all(bytes),
+            Input::Terminal(terminal) => terminal.type_in(bytes),
+        }
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        if let Input::Terminal(terminal) = self {
+            terminal.end();
+        }
+    }
+}
+
+/// Writes to the program's input what comes, and says how much that was, so that more comes.
+pub(super) fn feed(queue: &Receiver<Vec<u8>>, mut input: Option<Input>, sealer: &Mutex<Sealer>, waiting: &AtomicUsize) {
+    while let Ok(piece) = queue.recv() {
+        if let Some(to) = &mut input
+            && to.write(&piece).is_err()
+        {
+            // It does not read any more.
+            input = None;
+        }
+        waiting.fetch_sub(piece.len(), Ordering::Relaxed);
+        let mut sealer = lock(sealer);
+        let taken = FromProgram::Taken(u32::try_from(piece.len()).unwrap_or(u32::MAX));
+        if send(&mut *sealer, &taken).is_err() {
+            return;
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Runs clang and other programs of LLVM.
 
 use super::error::CcError;
-use super::{response_file, terminal};
+use super::response_file;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt;
@@ -41,7 +41,7 @@ impl Clang {
         let mut command = Command::new(&self.program);
         let long = arguments.iter().map(|argument| argument.len() + 1).sum::<usize>() > LONG_COMMAND_LINE;
         let response = if long { Some(response_file(arguments)?) } else { None };
-        if self.capture && terminal::stderr_has_colours() {
+        if self.capture && maize_terminal::stderr_has_colours() {
             command.arg("-fcolor-diagnostics");
         }
         match &response {

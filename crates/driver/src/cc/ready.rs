@@ -3,9 +3,33 @@
 use super::error::CcError;
 use super::invocation::Invocation;
 use super::portable::Headers;
-use super::terminal::StatusLine;
 use super::unit::Compiler;
 use crate::sysroot::{self, BuildOptions, Language, Progress, Sysroot, SysrootError};
+use maize_terminal::StatusLine;
+use std::sync::Mutex;
+
+/// Shows how far the build of the sysroot has come.
+#[derive(Default)]
+pub struct BuildLine {
+    line: StatusLine,
+    step: Mutex<String>,
+}
+
+impl BuildLine {
+    /// Shows it in place of what there was before.
+    pub fn show(&self, progress: Progress<'_>) {
+        let mut step = self.step.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match progress {
+            Progress::Step(name) => {
+                name.clone_into(&mut step);
+                self.line.show(&format!("maize: building {name}"));
+            }
+            Progress::Units { done, total } => {
+                self.line.show(&format!("maize: building {step}: {done} of {total} files"));
+            }
+        }
+    }
+}
 
 /// The sysroot of this version of Maize with what programs in a language need, built first if it is missing or out of date.
 ///
@@ -17,8 +41,8 @@ pub fn sysroot(language: Language) -> Result<Sysroot, SysrootError> {
     if sysroot.is_current(language, &compiler) {
         return Ok(sysroot);
     }
-    let line = StatusLine::new();
-    build_with(language, &compiler, &|progress| line.show_build(progress))
+    let line = BuildLine::default();
+    build_with(language, &compiler, &|progress| line.show(progress))
 }
 
 /// The headers that a command line's sources need, on disk.

@@ -2,7 +2,9 @@
 
 use super::symbols::Symbols;
 use maize_abi::layout::{IMAGE_BASE, PAGE_SIZE, PRIVATE_RODATA_BASE, thread};
-use maize_abi::symbols::{LOCAL_SECTION, TLS_BSS_SECTION, TLS_DATA_SECTION, TLS_OFFSET_PREFIX, linker};
+use maize_abi::symbols::{
+    LOCAL_SECTION, RUNTIME_ARCHIVE, TLS_BSS_SECTION, TLS_DATA_SECTION, TLS_OFFSET_PREFIX, linker,
+};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -58,6 +60,9 @@ pub fn native(thread_locals: &BTreeSet<String>) -> String {
   PROVIDE(_edata = .);
   .bss : {{
     PROVIDE(__bss_start = .);
+    *{RUNTIME_ARCHIVE}:*(.bss .bss.*)
+    . = ALIGN({PAGE_SIZE:#x});
+    {program_bss_start} = .;
     *(.bss .bss.* COMMON)
   }}
   . = ALIGN({PAGE_SIZE:#x});
@@ -73,6 +78,7 @@ pub fn native(thread_locals: &BTreeSet<String>) -> String {
         local_end = linker::LOCAL_END,
         data_start = linker::DATA_START,
         data_end = linker::DATA_END,
+        program_bss_start = linker::PROGRAM_BSS_START,
         text_end = linker::TEXT_END,
         tls_data = TLS_DATA_SECTION,
         tls_bss = TLS_BSS_SECTION,

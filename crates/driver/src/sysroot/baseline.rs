@@ -108,14 +108,7 @@ fn make(root: &Path, tools: &Tools, isa: Isa, jobs: NonZeroUsize) -> Result<(), 
     let work = scratch(root)?;
     source::MUSL.unpack(work.path())?;
     let directory = work.path().join(musl::DIRECTORY);
-    if isa == Isa::X86_64 {
-        let own = directory.join("src/string").join(isa.name());
-        for function in memory_functions::FUNCTIONS {
-            let path = own.join(format!("{function}.s"));
-            fs::remove_file(&path).map_err(SysrootError::write(&path))?;
-        }
-        embedded::unpack(memory_functions::OWN, &own)?;
-    }
+    memory_functions::replace(&directory, isa)?;
     // A clang of that name would cross-compile; musl's configure asks the compiler for its target.
     let compiler = format!("{} --target={}", tools.clang.display(), target(isa));
     let mut configure = Command::new("./configure");

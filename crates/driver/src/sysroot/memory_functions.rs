@@ -4,14 +4,16 @@
 
 use super::error::SysrootError;
 use super::musl::Sources;
-use super::{Tools, command};
+use super::{Tools, command, embedded};
 use maize_abi::Isa;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where those for x86-64 are.
+/// The ISA that has them from Maize.
+const OWN_ISA: Isa = Isa::X86_64;
+/// Where those are.
 pub const OWN: &str = "libc/memory/";
 
 /// Their names.
@@ -50,6 +52,22 @@ pub fn generate(musl: &Path, port: &Path, directory: &Path, tools: &Tools) -> Re
     Ok(sources)
 }
 
+/// Gives musl as it builds itself for an ISA the functions that Maize's has there.
+///
+/// # Errors
+/// A file that cannot be removed or written.
+pub fn replace(musl: &Path, isa: Isa) -> Result<(), SysrootError> {
+    if isa != OWN_ISA {
+        return Ok(());
+    }
+    let directory = musl.join("src/string").join(isa_names(isa).1);
+    for function in FUNCTIONS {
+        let path = directory.join(format!("{function}.s"));
+        fs::remove_file(&path).map_err(SysrootError::write(&path))?;
+    }
+    embedded::unpack(OWN, &directory)
+}
+
 fn implementation(
     [musl, port, directory]: [&Path; 3],
     tools: &Tools,
@@ -60,7 +78,7 @@ fn implementation(
     let of_musl = musl.join("src/string");
     let assembly = of_musl.join(name).join(format!("{function}.S"));
     let source = match isa {
-        Isa::X86_64 => port.join("memory"),
+        OWN_ISA => port.join("memory"),
         _ if assembly.exists() => return Ok(assembly),
         _ => of_musl,
     };

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The archive's name.
-pub const ARCHIVE: &str = "libmaize_runtime.a";
+pub const ARCHIVE: &str = maize_abi::symbols::RUNTIME_ARCHIVE;
 /// Name of the crate's library, as cargo writes it.
 const LIBRARY: &str = "maize_runtime";
 

@@ -1,9 +1,9 @@
 //! The command line of `maize node`, `maize nodes` and `maize logs`.
 
 use super::{duration, isa};
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 use maize_abi::Isa;
-use maize_daemon::{PublicKey, Token};
+use maize_daemon::{MemoryOrder, PublicKey, Token};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -203,6 +203,7 @@ pub struct MaybeNamed {
 }
 
 #[derive(Args, Debug)]
+#[command(mut_arg("memory", |memory| memory.requires("moves")))]
 pub struct Drain {
     #[command(flatten)]
     pub place: Where,
@@ -220,6 +221,8 @@ pub struct Drain {
     /// How long to try to stop each of them
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, requires = "moves")]
     pub timeout: Duration,
+    #[command(flatten)]
+    pub memory: NodeMemory,
     /// Only say what would be done, and what is in the way
     #[arg(long, requires = "moves")]
     pub dry_run: bool,
@@ -228,11 +231,36 @@ pub struct Drain {
     pub json: bool,
 }
 
+/// When the memory of a program goes to another node.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct NodeMemory {
+    /// To another node: all memory goes `ahead`, and what the program changes faster than it can be sent, it waits for; or that goes `after` it, so that the pause is shorter, and the
+    /// program is lost if the node that it leaves, or the connection, is lost before all has come [default: what `memory` in that node's node.toml says, or `ahead`]
+    #[arg(long, value_name = "WHEN", value_enum)]
+    memory: Option<When>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum When {
+    Ahead,
+    After,
+}
+
+impl NodeMemory {
+    /// What was said, if anything was.
+    pub fn order(self) -> Option<MemoryOrder> {
+        self.memory.map(|when| match when {
+            When::Ahead => MemoryOrder::Ahead,
+            When::After => MemoryOrder::After,
+        })
+    }
+}
+
 const DRAIN: &str = "\
 Without --move, programs that it runs go on there. The node stays drained when its daemon starts anew.
 
-With --move they go to other nodes, as with `maize migrate --all`. It is found out first which can, and where to: what cannot, such as a program that is \
-attached to the command that has started it, is named before anything moves, and stays. `maize migrate --help` says what it takes to go.
+With --move they go to other nodes, as with `maize migrate --all`. It is found out first which can, and where to: what cannot, such as a program with a \
+terminal, is named before anything moves, and stays. `maize migrate --help` says what it takes to go.
 
 Exit status: 0; 1 if the node cannot be asked, or a program is left on it (or, with --dry-run, would be).
 
@@ -259,7 +287,8 @@ pub struct Programs {
 }
 
 const PROGRAMS: &str = "\
-Those that were started with `maize run --node`: attached ones while they run, detached ones with how they ended.
+Those that were started with `maize run --node`, or have come from other nodes: those that a command waits for while they run, detached ones with how they ended; and where those have gone that are \
+not here any more.
 
 Examples:
   maize node programs b

@@ -1,6 +1,6 @@
 //! The command line of what is done with running programs.
 
-use super::nodes::{ProgramName, Where};
+use super::nodes::{NodeMemory, ProgramName, Where};
 use super::{duration, isa};
 use clap::{Args, ValueEnum, ValueHint};
 use maize_abi::Isa;
@@ -50,6 +50,8 @@ pub struct Migrate {
     /// Move one process of the program's alone
     #[arg(long, value_name = "ID")]
     pub process: Option<u32>,
+    #[command(flatten)]
+    pub memory: NodeMemory,
     /// How long to try, for each program
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub timeout: Duration,
@@ -92,13 +94,19 @@ Waits until each process has moved, or the time is over. A process moves at its 
 it is, and is asked again until the time is over. Processes that are forked later begin where their parents are. A program \
 with a plan of moves (`maize run --hop`) follows it afterwards.
 
-A program that was started without --hop and has children can move only if it was started with `maize run --movable`.
+A program that was started without --hop on this machine, or in a terminal, and has children can move only if it was started with `maize run --movable`.
 
-To another node a program goes that runs on a node and was started with --detach: `maize run --node NODE --detach`. It stops, its state goes over an authenticated \
-connection, and it runs on there, with its log and the process ids that it knows. Its files must be there under the same names, unchanged; \
+To another node a program goes that runs on a node (`maize run --node NODE`). It stops, its state goes over an authenticated \
+connection, and it runs on there, with its log and the process ids that it knows. If a command waits for it, its input and output, or its terminal, go on to be that command's, by way of the node \
+where it was started. Its connections go along if it has an address of its own (`maize run --address`); \
+otherwise they are in the way. Its files must be there under the same names, unchanged; \
 what cannot go along is named, before the program is stopped if that shows while it runs, and the program runs on where it is. So it does if anything else \
 fails before it has come. The old name goes on to work: `maize logs` and `maize node kill` find it where it is. What `maize run` was told of moves between ISAs \
 (--hop and the like) stays behind: on the new node the program keeps the ISA that it comes to.
+
+Its memory goes ahead while it runs; when it has stopped it waits for what it has changed since. With --memory after that follows while it runs at the new node, if it would take longer than \
+2 ms: the pause is short however fast the program changes its memory. But then, if the node that it leaves is lost before all has come, or out of reach for two minutes, the program is \
+ended (SIGKILL, with the reason on its standard error).
 
 With --all each program of a node goes, one after the other. It is found out first which can, and where to; what cannot is named before anything moves, and stays. \
 `maize node drain --move` has the node take no more programs, too.
@@ -111,6 +119,7 @@ Examples:
   maize migrate 4711 --to aarch64 --dry-run
   maize migrate b:4711 --to c
   maize migrate 4711 --to b --isa riscv64
+  maize migrate 4711 --to b --memory after
   maize migrate --all --from b --to c --dry-run
   maize migrate --all --from b --json | jq '.programs[] | select(.outcome == \"stayed\")'
   maize migrate 4711 --to aarch64 --timeout 1min --json | jq '.processes[].migration.pause_us'";
@@ -139,6 +148,9 @@ pub struct Checkpoint {
     /// Let the program run on; otherwise it is ended when the snapshot is on disk
     #[arg(long)]
     pub leave_running: bool,
+    /// Write only what has changed since the last snapshot that was taken so, which is to be in the same directory; the first is whole
+    #[arg(long)]
+    pub incremental: bool,
     /// How long to try
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub timeout: Duration,
@@ -155,11 +167,16 @@ its `maize run` with status 85.
 Files are saved by name, and must be as they were when the program is restored. With --leave-running, what files hold that are open for \
 writing is part of the snapshot, because the program changes them. docs/snapshot.md says more.
 
+With --incremental a snapshot holds only what has changed in large memory since the last that was taken so, its base, which it needs to be restored: keep both in one \
+directory. It is whole if that is not known: the first time, after one that failed, when the program has moved, under an emulator, and when the chain gets long. If it \
+takes the name of its base, that is FILE.base-0 (or -1, ...) from then on, until a whole one is there.
+
 Exit status: 0 if the snapshot is on disk; 1 if there is none; 3 if there is no such program.
 
 Examples:
   maize checkpoint 4711 -o job.snapshot && maize restore --isa riscv64 job.snapshot
-  maize checkpoint 4711 -o job.snapshot --leave-running --json | jq .pause_us";
+  maize checkpoint 4711 -o job.snapshot --leave-running --json | jq .pause_us
+  maize checkpoint 4711 -o tuesday.snapshot --leave-running --incremental";
 
 #[derive(Args, Debug)]
 pub struct Restore {
@@ -194,7 +211,7 @@ pub struct Periodic {
     /// Take a snapshot so often and run on
     #[arg(long, value_name = "TIME", value_parser = duration, requires = "checkpoint")]
     pub checkpoint_every: Option<Duration>,
-    /// Where to, with --checkpoint-every; the last whole one is kept
+    /// Where to, with --checkpoint-every; the last is kept, with those that it builds on beside it (FILE.base-0 and so on)
     #[arg(long, value_name = "FILE", requires = "checkpoint_every", value_hint = ValueHint::FilePath)]
     pub checkpoint: Option<PathBuf>,
 }

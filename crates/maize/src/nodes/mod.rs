@@ -6,19 +6,17 @@ use crate::arguments::nodes::{
     self as arguments, Init, Kill, Logs, MaybeNamed, NodeSubcommand, Nodes, ProgramName, Programs, Settle, Status,
     TokenOptions,
 };
+use crate::beside;
 use crate::error::{CommandError, print};
 use maize_daemon::client::Node;
 use maize_daemon::drain::{Drain, Fate, Step};
 use maize_daemon::message::{ProgramStatus, Stream};
 use maize_daemon::{Directory, Identity, Members};
-use maize_driver::cc::terminal;
+use maize_terminal as terminal;
 use serde::Serialize;
 use std::env;
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
-use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -71,20 +69,17 @@ fn init(options: Init) -> Result<(), CommandError> {
     print(&format!("[[member]]\nname = \"{name}\"\naddress = \"{address}\"\nkey = \"{key}\"\n"))
 }
 
-/// Becomes maized, which is a program of its own because it is there all the time, and small.
+/// Becomes maized.
 fn start() -> CommandError {
     let arguments: Vec<OsString> = env::args_os().collect();
     // What follows `node start`.
     let position = arguments.iter().position(|word| word == "start").map_or(arguments.len(), |position| position + 1);
-    let beside = env::current_exe().ok().map(|own| own.with_file_name("maized")).filter(|path| path.is_file());
-    let path = beside.unwrap_or_else(|| PathBuf::from("maized"));
-    let source = Command::new(&path).args(&arguments[position..]).exec();
-    CommandError::NoDaemon { path, source }
+    beside::execute(beside::DAEMON, &arguments[position..])
 }
 
 /// `maize node drain`.
 fn begin_to_drain(options: arguments::Drain) -> Result<i32, CommandError> {
-    let arguments::Drain { place, node: from, moves, to, isa, timeout, dry_run, json } = options;
+    let arguments::Drain { place, node: from, moves, to, isa, timeout, memory, dry_run, json } = options;
     let node = Node::open(place.dir)?;
     if !dry_run {
         node.accept(from.as_deref(), false)?;
@@ -92,7 +87,8 @@ fn begin_to_drain(options: arguments::Drain) -> Result<i32, CommandError> {
     if !moves {
         return Ok(0);
     }
-    drain(&node, &Drain { from, to, isa: isa.map(|isa| isa.name().to_owned()), timeout, dry_run }, json)
+    let (isa, memory) = (isa.map(|isa| isa.name().to_owned()), memory.order());
+    drain(&node, &Drain { from, to, isa, timeout, memory, dry_run }, json)
 }
 
 #[derive(Serialize)]

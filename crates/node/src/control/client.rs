@@ -54,7 +54,7 @@ pub struct Controlled {
 impl Controlled {
     /// Connects to the program that a process runs. `None` if it has no socket, or has gone.
     fn connect(pid: u32) -> Result<Option<Controlled>, ControlError> {
-        let path = directory::socket(pid);
+        let path = directory::socket(&directory::path(), pid);
         let checked = path.parent().map_or(Ok(()), directory::check);
         match checked.and_then(|()| UnixStream::connect(&path)) {
             Ok(stream) => Ok(Some(Controlled { pid, path, stream: BufReader::new(stream) })),

@@ -21,17 +21,16 @@ pub(crate) fn path() -> PathBuf {
 }
 
 /// The socket of the program that this process runs.
-pub(crate) fn socket(pid: u32) -> PathBuf {
-    path().join(format!("{pid}.{EXTENSION}"))
+pub(crate) fn socket(directory: &Path, pid: u32) -> PathBuf {
+    directory.join(format!("{pid}.{EXTENSION}"))
 }
 
 /// Makes the directory, for this user alone.
-pub(crate) fn create() -> io::Result<()> {
-    let directory = path();
+pub(crate) fn create(directory: &Path) -> io::Result<()> {
     if let Some(base) = directory.parent() {
         make_private(base)?;
     }
-    make_private(&directory)
+    make_private(directory)
 }
 
 /// Somebody else's directory, or one that others can write to, may hold sockets that are not what they seem.

@@ -10,7 +10,7 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Longest question, bytes.
 const LONGEST: usize = 64 << 10;
@@ -42,16 +42,19 @@ pub(crate) struct Door {
 
 impl Door {
     /// Opens the control socket of the program that this process runs.
-    pub(crate) fn open() -> io::Result<Door> {
-        directory::create()?;
-        let path = directory::socket(std::process::id());
-        // One of an earlier process with this id.
-        match fs::remove_file(&path) {
+    pub(crate) fn open(directory: &Path) -> io::Result<Door> {
+        directory::create(directory)?;
+        let path = directory::socket(directory, std::process::id());
+        // Who finds a socket that does not listen yet takes it for a dead program's, and removes it.
+        let silent = path.with_extension("new");
+        match fs::remove_file(&silent) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = UnixListener::bind(&path)?;
+        let listener = UnixListener::bind(&silent)?;
         listener.set_nonblocking(true)?;
+        // There may be one of an earlier process with this id.
+        fs::rename(&silent, &path)?;
         Ok(Door { listener, path, connections: BTreeMap::new(), next: 0 })
     }
 

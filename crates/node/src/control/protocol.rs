@@ -44,6 +44,9 @@ pub enum Action {
         file: PathBuf,
         /// The program runs on; otherwise it is ended when the snapshot is on disk.
         leave_running: bool,
+        /// It may hold only what has changed since the last that was taken so, if that is in the same directory and the program runs on.
+        #[serde(default)]
+        incremental: bool,
         /// How long to try, milliseconds.
         timeout_ms: u64,
     },
@@ -161,6 +164,9 @@ pub struct Saved {
     pub file: String,
     /// Its size.
     pub bytes: u64,
+    /// The file in the same directory that holds what has not changed since, if it is not whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
     /// How long the program did not run: until it ran on, or ended.
     pub pause_us: f64,
 }

@@ -1,7 +1,8 @@
 //! The course of a move, once it has been asked for: what its two hosts say and how they end, until the process is in one of them.
 
-use super::{Common, Destination, Phase, Program, micros, undelivered};
+use super::{Common, Destination, Phase, Program, Watch, micros, undelivered};
 use crate::error::RunError;
+use crate::pager::Offer;
 use crate::report::{Activation, Migration};
 use maize_abi::control::Kind;
 
@@ -11,7 +12,13 @@ impl Program {
         let Some(next) = &mut self.next else { return Ok(()) };
         let Some(heard) = next.host.receive() else { return Ok(()) };
         match (heard.message.kind(), &mut next.phase) {
-            (Some(Kind::Ready), Phase::Starting) => next.phase = Phase::Ready,
+            (Some(Kind::Ready), Phase::Starting) => {
+                next.phase = Phase::Ready;
+                next.offer = Offer::new(heard.descriptors);
+            }
+            (Some(Kind::Absent), Phase::Asked(request)) => {
+                request.absent.hear(heard, &mut next.offer)?;
+            }
             (Some(Kind::Arrived), Phase::Asked(request)) => {
                 request.arrived = Some(heard.message);
                 self.complete(common)?;
@@ -61,17 +68,30 @@ impl Program {
     /// Ends a move whose source has left, when the destination has arrived or ended: it holds the process.
     pub(super) fn complete(&mut self, common: &mut Common<'_>) -> Result<(), RunError> {
         let is_complete = self.request().is_some_and(|request| {
-            request.departed.is_some() && request.source_gone && (request.arrived.is_some() || request.dead)
+            let has_left = request.departed.is_some() && (request.source_gone || request.behind);
+            has_left && (request.arrived.is_some() || request.dead)
         });
         if !is_complete {
             return Ok(());
         }
-        let Some(Destination { host, phase: Phase::Asked(request) }) = self.next.take() else { return Ok(()) };
+        let Some(Destination { host, phase: Phase::Asked(request), .. }) = self.next.take() else { return Ok(()) };
         let source = std::mem::replace(&mut self.current, host);
-        self.add(source.wait()?.times);
+        self.watch = Watch::default();
+        let from = source.isa.name().to_owned();
         while let Some(heard) = source.receive() {
             if heard.message.kind() == Some(Kind::Undelivered) {
                 self.returned.push(undelivered(&heard.message));
+            }
+        }
+        match request.absent.pager {
+            Some(pager) => self.leave_behind(source, pager, request.touched, request.arrived.is_some()),
+            None => {
+                if request.behind {
+                    // The destination has ended before it could say what it needs; if it has not, it must not run on without.
+                    self.current.kill();
+                    source.kill();
+                }
+                self.add(source.wait()?.times);
             }
         }
         if let (Some(departed), Some(arrived)) = (request.departed, request.arrived) {
@@ -81,7 +101,7 @@ impl Program {
             self.history.processor_ns += used_ns.saturating_sub(self.at_arrival_ns);
             self.at_arrival_ns = arrived_ns;
             let migration = Migration {
-                from: source.isa.name().to_owned(),
+                from,
                 to: self.current.isa.name().to_owned(),
                 at_us: micros(request.at),
                 wait_us: suspended_at_ns.saturating_sub(request.at_ns) / 1000,
@@ -94,6 +114,7 @@ impl Program {
                 resume_us: resume_ns as f64 / 1000.0,
                 pause_us: pause_ns as f64 / 1000.0,
                 bytes_moved,
+                fetched: None,
                 place: request.place,
             };
             common.moved(self.id, &migration);

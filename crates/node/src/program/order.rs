@@ -83,7 +83,7 @@ impl Program {
         }
         let started = self.launchers.of(to).and_then(|one| Host::start(&one, &Message::new(Kind::Receive, [0; 8])));
         match started {
-            Ok(host) => self.next = Some(Destination { host, phase: Phase::Starting }),
+            Ok(host) => self.next = Some(Destination::starting(host)),
             Err(error) => {
                 self.fail_order(&error.to_string());
             }

@@ -4,8 +4,9 @@
 use super::{Program, undelivered};
 use crate::error::RunError;
 use crate::host::{self, socket_pair};
+use crate::precopy::Precopy;
 use crate::reminder::Reminder;
-use maize_abi::control::{Kind, Message, NEVER};
+use maize_abi::control::{Kind, LEAVES, Message, NEVER};
 use maize_abi::processes::SignalInformation;
 use maize_snapshot::Signal;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -54,13 +55,14 @@ pub(crate) struct Held<'a> {
 }
 
 impl Program {
-    /// Asks the process to hand everything over, unless something else is being done with it; whether it has been asked.
-    pub(crate) fn save(&mut self, now: Duration) -> Result<bool, RunError> {
+    /// Asks the process to hand everything over, unless something else is being done with it; whether it has been asked. Large regions of which most has been sent ahead it keeps.
+    pub(crate) fn save(&mut self, now: Duration, precopy: &Precopy) -> Result<bool, RunError> {
         if self.saving.is_some() || !self.may_be_asked() || self.is_asked() {
             return Ok(false);
         }
         let (theirs, ours) = socket_pair()?;
-        let order = Message::new(Kind::Move, [NEVER, 0, 0, 0, 0, 0, 0, 0]);
+        let is_known = self.tracker().is_some_and(|tracker| precopy.knows(self.id, &tracker));
+        let order = Message::new(Kind::Move, [NEVER, if is_known { LEAVES } else { 0 }, 0, 0, 0, 0, 0, 0]);
         // It may just have ended; its pidfd will tell.
         let _ = self.current.send(&order, Some(theirs.as_fd()));
         self.current.draw_attention();

@@ -23,6 +23,17 @@ impl Function {
         Value(self.0)
     }
 
+    /// The first place at which an argument or the result of an instruction is there; none for that of an invoke, which has no place of its own.
+    pub fn place_after(self, value: Value) -> Option<Value> {
+        if value.is_argument() {
+            self.entry().first_insertion_point()
+        } else if value.is(Opcode::LLVMPHI) {
+            value.block().first_insertion_point()
+        } else {
+            value.next()
+        }
+    }
+
     /// The symbol's name.
     pub fn name(self) -> String {
         self.value().name()

@@ -225,10 +225,27 @@ impl Module {
     /// # Errors
     /// LLVM's message, for a pipeline it does not know.
     pub fn run_function_passes(self, function: Function, pipeline: &str) -> Result<(), String> {
+        // SAFETY: these passes need no target.
+        unsafe { self.run_function_passes_for(std::ptr::null_mut(), function, pipeline) }
+    }
+
+    /// The same for passes that must know the target.
+    ///
+    /// # Errors
+    /// The pass manager's message.
+    ///
+    /// # Safety
+    /// `target` is null or a live target machine.
+    pub unsafe fn run_function_passes_for(
+        self,
+        target: LLVMTargetMachineRef,
+        function: Function,
+        pipeline: &str,
+    ) -> Result<(), String> {
         unsafe {
             let options = passes::LLVMCreatePassBuilderOptions();
             let text = c_string(pipeline);
-            let error = passes::LLVMRunPassesOnFunction(function.0, text.as_ptr(), std::ptr::null_mut(), options);
+            let error = passes::LLVMRunPassesOnFunction(function.0, text.as_ptr(), target, options);
             passes::LLVMDisposePassBuilderOptions(options);
             check(error)
         }
@@ -239,22 +256,10 @@ impl Module {
     /// # Errors
     /// LLVM's message, for a pipeline it does not know.
     pub fn run_passes(self, pipeline: &str) -> Result<(), String> {
-        // SAFETY: these passes need no target.
-        unsafe { self.run_passes_for(std::ptr::null_mut(), pipeline) }
-    }
-
-    /// The same for passes that must know the target.
-    ///
-    /// # Errors
-    /// The pass manager's message.
-    ///
-    /// # Safety
-    /// `target` is null or a live target machine.
-    pub unsafe fn run_passes_for(self, target: LLVMTargetMachineRef, pipeline: &str) -> Result<(), String> {
         unsafe {
             let options = passes::LLVMCreatePassBuilderOptions();
             let text = c_string(pipeline);
-            let error = passes::LLVMRunPasses(self.0, text.as_ptr(), target, options);
+            let error = passes::LLVMRunPasses(self.0, text.as_ptr(), std::ptr::null_mut(), options);
             passes::LLVMDisposePassBuilderOptions(options);
             check(error)
         }

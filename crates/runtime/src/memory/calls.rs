@@ -1,10 +1,13 @@
 //! The system calls that change the program's memory.
 
 use super::map::{Kind, Map, Region, pages};
+use super::parts::{self, Mover};
 use super::{map, map_at, map_with_room};
+use crate::migration::absent;
 use crate::sync::Guard;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
+use core::cmp::Ordering::{Equal, Greater, Less};
 use core::sync::atomic::{AtomicU64, Ordering};
 use maize_abi::layout::{BREAK_END, BREAK_START, MMAP_END, MMAP_START, PAGE_SIZE};
 
@@ -68,19 +71,27 @@ impl Request {
 
     /// Notes which file it is; a shared one without a name is kept open, since nothing else will find it again.
     fn identify(&self, region: &mut Region) {
-        let mut status = [0u64; 18];
-        // SAFETY: the buffer is as large as any ISA's `struct stat`.
-        if unsafe { kernel::call(FSTAT, [self.descriptor, status.as_mut_ptr() as u64]) } != 0 {
-            return;
-        }
-        // Device and inode come first in every ISA's; then comes the number of names, in 64 or in the upper 32 bits.
+        let Some(status) = status(self.descriptor) else { return };
         [region.device, region.inode] = [status[0], status[1]];
+        // The number of names comes next, in 64 or in the upper 32 bits.
         let names = if kernel::is_x86_64() { status[2] } else { status[2] >> 32 };
         if names == 0 && self.is_shared() {
             // SAFETY: takes no pointers.
             region.descriptor = unsafe { kernel::call(FCNTL, [self.descriptor, F_DUPFD_CLOEXEC, KEPT_FILES]) } as i32;
         }
     }
+}
+
+/// The `struct stat` of an open file, which begins with device and inode on every ISA.
+fn status(file: u64) -> Option<[u64; 18]> {
+    let mut status = [0u64; 18];
+    // SAFETY: the buffer is as large as any ISA's.
+    (unsafe { kernel::call(FSTAT, [file, status.as_mut_ptr() as u64]) } == 0).then_some(status)
+}
+
+/// Device and inode of an open file.
+pub fn identity(file: i64) -> Option<[u64; 2]> {
+    status(file as u64).map(|[device, inode, ..]| [device, inode])
 }
 
 /// Descriptors of sockets that the runtime keeps for the host process are numbered from here if the limit allows.
@@ -256,6 +267,7 @@ pub unsafe fn mremap([old, old_size, new_size, flags, new, _]: [u64; 6]) -> i64 
     if !is_aligned(old) || old_length == 0 || new_length == 0 || flags & !(MREMAP_MAYMOVE | MREMAP_FIXED) != 0 {
         return -EINVAL;
     }
+    absent::await_all();
     let Some(mut taken) = map_with_room() else { return -ENOMEM };
     let old_end = old.saturating_add(old_length);
     let Some(region) = taken.find(old).copied().filter(|region| old_end <= region.end) else { return -EFAULT };
@@ -266,7 +278,7 @@ pub unsafe fn mremap([old, old_size, new_size, flags, new, _]: [u64; 6]) -> i64 
             return -EINVAL;
         }
         // SAFETY: what is replaced is the program's, and the program asked for it.
-        let result = unsafe { kernel::call(MREMAP, [old, old_length, new_length, flags, start]) };
+        let result = unsafe { move_region(old, old_length, start, new_length) };
         if result > 0 {
             forget(&mut taken, start, end);
             relocate(&mut taken, old, old_end, moved(start));
@@ -277,7 +289,14 @@ pub unsafe fn mremap([old, old_size, new_size, flags, new, _]: [u64; 6]) -> i64 
         new_length <= old_length || taken.is_free(old_end, old + new_length) && old + new_length <= MMAP_END;
     if free_behind {
         // SAFETY: the memory stays where it is; what is cut off the program gives up.
-        let result = unsafe { kernel::call(MREMAP, [old, old_length, new_length, 0, 0]) };
+        let result = unsafe {
+            match new_length.cmp(&old_length) {
+                Less => kernel::call(MUNMAP, [old + new_length, old_length - new_length]),
+                Equal => 0,
+                Greater => grow(old_end, new_length - old_length),
+            }
+        };
+        let result = if result < 0 { result } else { old as i64 };
         if result > 0 {
             relocate(&mut taken, old, old_end, moved(old));
         }
@@ -293,7 +312,7 @@ pub unsafe fn mremap([old, old_size, new_size, flags, new, _]: [u64; 6]) -> i64 
         return -ENOMEM;
     }
     // SAFETY: what is replaced was mapped just now to keep the place.
-    let result = unsafe { kernel::call(MREMAP, [old, old_length, new_length, MREMAP_MAYMOVE | MREMAP_FIXED, start]) };
+    let result = unsafe { move_region(old, old_length, start, new_length) };
     if result > 0 {
         relocate(&mut taken, old, old_end, moved(start));
     } else {
@@ -301,6 +320,66 @@ pub unsafe fn mremap([old, old_size, new_size, flags, new, _]: [u64; 6]) -> i64 
         unsafe { kernel::call(MUNMAP, [start, new_length]) };
     }
     result
+}
+
+/// Moves a part of a region, and has it end there where it is to end, also where the kernel does not keep it as one.
+///
+/// # Safety
+/// That of `mremap` with `MREMAP_FIXED`.
+unsafe fn move_region(old: u64, old_length: u64, start: u64, new_length: u64) -> i64 {
+    const HOW: u64 = MREMAP_MAYMOVE | MREMAP_FIXED;
+    if old_length != new_length {
+        // SAFETY: by the contract above.
+        let result = unsafe { kernel::call(MREMAP, [old, old_length, new_length, HOW, start]) };
+        if result != -EFAULT {
+            return result;
+        }
+    }
+    let kept = old_length.min(new_length);
+    let moved = parts::move_all(&mut Kernel, old, kept, start);
+    if moved < 0 {
+        return moved;
+    }
+    // SAFETY: by the contract above; what is behind the kept part is given up, or replaced.
+    unsafe {
+        if old_length > kept {
+            kernel::call(MUNMAP, [old + kept, old_length - kept]);
+        }
+        if new_length > kept {
+            kernel::call(MUNMAP, [start + kept, new_length - kept]);
+            let grown = grow(start + kept, new_length - kept);
+            if grown < 0 {
+                parts::move_all(&mut Kernel, start, kept, old);
+                return grown;
+            }
+        }
+    }
+    start as i64
+}
+
+/// Moves pages of regions that [`move_region`] has been asked to move.
+struct Kernel;
+
+impl Mover for Kernel {
+    fn move_together(&mut self, from: u64, length: u64, to: u64) -> i64 {
+        // SAFETY: by the contract of `move_region`, to which alone this is known.
+        unsafe { kernel::call(MREMAP, [from, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, to]) }
+    }
+
+    fn is_there(&mut self, address: u64) -> bool {
+        let mut is_resident = 0u8;
+        // SAFETY: there is room for one page's answer.
+        unsafe { kernel::call(MINCORE, [address, PAGE_SIZE, &raw mut is_resident as u64]) != -ENOMEM }
+    }
+}
+
+/// Has a region go on behind its end, where nothing is: its last page does, whatever it is apart from.
+///
+/// # Safety
+/// That of `mremap`.
+unsafe fn grow(end: u64, by: u64) -> i64 {
+    // SAFETY: by the contract above.
+    unsafe { kernel::call(MREMAP, [end - PAGE_SIZE, PAGE_SIZE, PAGE_SIZE + by, 0, 0]) }
 }
 
 /// Puts one region in place of another. A descriptor kept for it stays.

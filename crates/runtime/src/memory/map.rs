@@ -137,6 +137,17 @@ impl Map {
         unsafe { core::slice::from_raw_parts_mut(self.base, self.length) }
     }
 
+    /// Notes device and inode of the files that are mapped, as `identity` tells them by the region's index. On another machine a file has others.
+    pub fn identify_files(&mut self, identity: impl Fn(usize) -> Option<[u64; 2]>) {
+        let regions = self.regions_mut().iter_mut().enumerate();
+        for (index, region) in regions.filter(|(_, region)| matches!(region.kind, Kind::PrivateFile | Kind::SharedFile))
+        {
+            if let Some([device, inode]) = identity(index) {
+                [region.device, region.inode] = [device, inode];
+            }
+        }
+    }
+
     /// Index of the first region that ends after `address`.
     fn first_after(&self, address: u64) -> usize {
         self.regions().partition_point(|region| region.end <= address)

@@ -1,9 +1,10 @@
 //! The program's memory: every mapping is in the portable range and in a table that moves with the program, so that the next
-//! process can make the same mappings. [`map`] is the table, [`calls`] the system calls.
+//! process can make the same mappings. [`map`] is the table, [`calls`] the system calls, [`parts`] moves what the kernel keeps apart.
 
 #[cfg(not(test))]
 pub mod calls;
 pub mod map;
+mod parts;
 
 #[cfg(not(test))]
 pub use host::*;
@@ -91,6 +92,12 @@ mod host {
     unsafe extern "C" {
         static __maize_data_start: u8;
         static __maize_data_end: u8;
+        static __maize_program_bss_start: u8;
+    }
+
+    /// Where in the image's data what starts as zero and is not the runtime's begins; it goes on to the end.
+    pub fn program_bss_start() -> u64 {
+        &raw const __maize_program_bss_start as u64
     }
 
     /// Sets up the map of a program that starts: the image's data, and the shadow stack that is made here. Returns the

@@ -1,5 +1,6 @@
 //! The source's side of a move.
 
+use super::absent::{self, Left};
 use super::channel::{self, close};
 use super::descriptors::{self, Sender};
 use super::gather::{Stopped, stop_others};
@@ -22,25 +23,40 @@ use maize_abi::record::MAX_SIZE;
 /// Bytes of the record area at first: more than a record can have.
 const FIRST_RECORD_AREA: u64 = 2 * MAX_SIZE;
 
-/// Moves the program to the process at the other end of `transfer`, and ends this one. Returns only if the program
+/// Where to move: descriptors of the runtime's.
+pub struct Order {
+    /// The socket to the node.
+    pub control: i64,
+    /// The socket to the process to move to.
+    pub transfer: i64,
+    /// That process, if pages can be brought to it later.
+    pub destination: Option<i64>,
+    /// Large regions are not copied: they are read from this process's memory.
+    pub leaves: bool,
+}
+
+/// Moves the program to the process at the other end of the order's socket, and ends this one. Returns only if the program
 /// stays: why, for people.
-pub fn depart(interrupted: &Interrupted<'_>, control: i64, transfer: i64) -> &'static str {
-    if record_locks::any_held() {
-        return "it holds record locks of fcntl on a file, which only the process itself can hold";
-    }
+pub fn depart(interrupted: &Interrupted<'_>, order: &Order) -> &'static str {
     if identity::has_host_ids() {
         return "it has mutexes with priority inheritance, in which the kernel keeps ids of threads";
     }
     if !node::is_served() && family::has_children() {
         return "it has children that the kernel keeps for it; start it with `maize run --movable` to move it while it has some";
     }
+    // The node asks for no move before all pages are here.
+    absent::let_go();
     let stopped = match stop_others() {
         Ok(stopped) => stopped,
         Err(reason) => return reason,
     };
+    // Any of the threads may have taken one before it stopped.
+    if record_locks::any_held() {
+        return "it holds record locks of fcntl on a file, which only the process itself can hold";
+    }
     // Memory is copied; signals that come meanwhile are handed over afterwards.
     let used = usage::noted();
-    without_signals(|| match try_to_depart(interrupted, &stopped, control, transfer) {
+    without_signals(|| match try_to_depart(interrupted, &stopped, order) {
         Ok(never) => match never {},
         Err(reason) => {
             usage::stay(used);
@@ -49,12 +65,7 @@ pub fn depart(interrupted: &Interrupted<'_>, control: i64, transfer: i64) -> &'s
     })
 }
 
-fn try_to_depart(
-    interrupted: &Interrupted<'_>,
-    stopped: &Stopped,
-    control: i64,
-    transfer: i64,
-) -> Result<Infallible, &'static str> {
+fn try_to_depart(interrupted: &Interrupted<'_>, stopped: &Stopped, order: &Order) -> Result<Infallible, &'static str> {
     let start = time::monotonic();
     // The order may be here before the call.
     let called_at = local::CALLED_AT.swap(0, Ordering::Relaxed);
@@ -62,35 +73,37 @@ fn try_to_depart(
     let waited = if called_at == 0 { 0 } else { used.saturating_sub(called_at) };
     let capture_start = time::monotonic();
     let (frames, bytes) = capture_threads(interrupted, stopped)?;
-    let capture_time = time::monotonic() - capture_start;
+    let capture_time = time::since(capture_start);
     let innermost = super::innermost(interrupted.context);
     let report = [frames, bytes, capture_time, 0, start, waited, innermost, used];
-    hand_over(stopped, report, control, transfer)
+    hand_over(stopped, report, order)
 }
 
 /// Hands over what has been captured, and ends this process; `report` is what the node is told, but for the bytes of memory.
 /// Not inlined: its locals are many, and the capture would have to wait for the page of the stack that is below them.
 #[inline(never)]
-fn hand_over(stopped: &Stopped, mut report: [u64; 8], control: i64, transfer: i64) -> Result<Infallible, &'static str> {
+fn hand_over(stopped: &Stopped, mut report: [u64; 8], order: &Order) -> Result<Infallible, &'static str> {
+    let &Order { control, transfer, destination, leaves } = order;
     let [_, _, _, bytes, start, ..] = &mut report;
     Thread::current().note();
     process::depart();
     stopped.note_signals();
-    let contents = memory_file::write()?;
-    let sent = send_state(&contents, *start, transfer, &[control, transfer, contents.file]);
+    let (contents, left) = memory_file::write(leaves)?;
+    let sent = send_state(&contents, left.as_ref(), *start, order);
     close(contents.file);
     sent?;
-    loop {
-        match channel::receive(transfer, true).map(|received| received.message.kind()) {
-            Some(Some(Kind::Restored)) => break,
-            Some(Some(Kind::Signals)) => {
+    let userfaultfd = loop {
+        let received = channel::receive(transfer, true);
+        match received.as_ref().and_then(|received| received.message.kind()) {
+            Some(Kind::Restored) => break received.and_then(|received| received.descriptors().first().copied()),
+            Some(Kind::Signals) => {
                 stopped.show_signals(transfer)?;
                 channel::send(transfer, &Message::new(Kind::Signals, [0; 8]), &[]);
             }
-            Some(Some(Kind::Refused)) => return Err("the new process could not take it over"),
+            Some(Kind::Refused) => return Err("the new process could not take it over"),
             _ => return Err("the new process ended before it had taken it over"),
         }
-    }
+    };
     if !channel::send(transfer, &Message::new(Kind::Commit, [0; 8]), &[]) {
         return Err("the new process ended before it had taken it over");
     }
@@ -100,8 +113,14 @@ fn hand_over(stopped: &Stopped, mut report: [u64; 8], control: i64, transfer: i6
     *bytes = contents.bytes;
     *start = time::to_host(CLOCK_MONOTONIC, *start);
     channel::send(control, &Message::new(Kind::Departed, report), &[]);
+    if let (Some(left), Some(destination)) = (&left, destination) {
+        left.give_up_the_rest([control, destination, userfaultfd.map_or(-1, i64::from)]);
+    }
     await_release(control);
     stopped.hand_over_signals(control);
+    if let (Some(left), Some(destination)) = (left, destination) {
+        left.wait(control, destination);
+    }
     loop {
         // SAFETY: the program is elsewhere.
         unsafe { kernel::call(EXIT_GROUP, [0]) };
@@ -172,15 +191,25 @@ fn extend_record_area(end: u64) -> Result<u64, &'static str> {
     Ok(end + size)
 }
 
-fn send_state(contents: &memory_file::Contents, start: u64, transfer: i64, own: &[i64]) -> Result<(), &'static str> {
+fn send_state(
+    contents: &memory_file::Contents,
+    left: Option<&Left>,
+    start: u64,
+    order: &Order,
+) -> Result<(), &'static str> {
+    let &Order { control, transfer, destination, .. } = order;
+    let [memory, map] = left.map_or([-1; 2], Left::descriptors);
+    let own = [control, transfer, destination.unwrap_or(-1), contents.file, memory, map];
     let gone = "the new process ended before it had taken it over";
     let values = [contents.regions, contents.runs, start, contents.bytes, 0, 0, 0, 0];
-    if !channel::send(transfer, &Message::new(Kind::State, values), &[contents.file as i32]) {
+    let files = [contents.file as i32, memory as i32];
+    let files = files.get(..if left.is_some() { 2 } else { 1 }).unwrap_or_default();
+    if !channel::send(transfer, &Message::new(Kind::State, values), files) {
         return Err(gone);
     }
     let mut sender = Sender::new(transfer);
     let mut sent = true;
-    descriptors::each_open(own, |descriptor| {
+    descriptors::each_open(&own, |descriptor| {
         sent = sender.send_as_is(descriptor);
         sent
     })?;

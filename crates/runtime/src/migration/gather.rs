@@ -138,7 +138,7 @@ pub fn stop_others() -> Result<Stopped, &'static str> {
         if running.peek().is_none() {
             return Ok(stopped);
         }
-        if now - start > PATIENCE {
+        if now.saturating_sub(start) > PATIENCE {
             return Err("one of its threads has reached no migration point for a second");
         }
         if now >= next_call {

@@ -2,6 +2,7 @@
 //! name is in `/proc/self/maps`.
 
 use super::channel::close;
+use crate::memory::calls::identity;
 use crate::memory::map::{Kind, Region};
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
@@ -34,11 +35,8 @@ fn open_same(path: *const u8, flags: u64, region: &Region) -> Option<i64> {
     if file < 0 {
         return None;
     }
-    let mut status = [0u64; 18];
-    // SAFETY: the buffer is as large as any ISA's `struct stat`, which starts with device and inode.
-    let known = unsafe { kernel::call(FSTAT, [file as u64, status.as_mut_ptr() as u64]) } == 0;
-    // A file of that name, but another.
-    if !known || status[1] != region.inode {
+    // A file of that name may be another.
+    if identity(file).is_none_or(|[_, inode]| inode != region.inode) {
         close(file);
         return None;
     }

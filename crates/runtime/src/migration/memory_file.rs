@@ -5,20 +5,22 @@
 //! ```
 //!
 //! The `State` message says where the tables start and how long they are. Pages that were never touched, that are
-//! as in the file they are mapped from, or that are zero where zero is what a fresh page holds, are not in it.
+//! as in the file they are mapped from, or that are zero where zero is what a fresh page holds, are not in it. Of a region that is left behind ([`super::absent`])
+//! there is one run, whose offset is `ABSENT`.
 
+use super::absent::{Fetched, Left};
 use super::channel::close;
 use super::page_map::{Page, PageMap};
 use crate::memory;
 use crate::memory::map::{Kind, Region};
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
+use core::ffi::CStr;
 use core::slice;
-use maize_abi::control::Run;
+use core::sync::atomic::{AtomicU64, Ordering};
+use maize_abi::control::{ABSENT, Run};
 use maize_abi::layout::PAGE_SIZE;
 
-/// Room for the tables while they are made, bytes. Only what is used takes memory.
-const SCRATCH: u64 = 64 << 20;
 /// Pages looked up at a time.
 const BATCH: usize = 512;
 
@@ -36,78 +38,105 @@ pub struct Contents {
 }
 
 /// Memory of the host process that is given back in the end.
-struct Scratch(u64);
+pub struct Scratch(u64);
 
 impl Scratch {
-    fn new() -> Option<Scratch> {
-        memory::map_for_host(SCRATCH).map(Scratch)
+    /// Room for tables while they are made, bytes. Only what is used takes memory.
+    pub const SIZE: u64 = 64 << 20;
+
+    /// `None` if there is no memory.
+    pub fn new() -> Option<Scratch> {
+        memory::map_for_host(Scratch::SIZE).map(Scratch)
+    }
+
+    /// Where it is.
+    pub fn start(&self) -> u64 {
+        self.0
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
         // SAFETY: the memory is this value's own.
-        unsafe { kernel::call(MUNMAP, [self.0, SCRATCH]) };
+        unsafe { kernel::call(MUNMAP, [self.0, Scratch::SIZE]) };
     }
 }
 
 /// A table being filled, in scratch memory.
-struct Table<T: Copy + 'static> {
+pub struct Table<T: Copy + 'static> {
     entries: &'static mut [T],
     length: usize,
 }
 
 impl<T: Copy> Table<T> {
+    /// An empty one.
+    ///
     /// # Safety
     /// `bytes` bytes at `base` are unused, and any bits are a `T`.
-    unsafe fn new(base: u64, bytes: u64) -> Table<T> {
+    pub unsafe fn new(base: u64, bytes: u64) -> Table<T> {
         // SAFETY: by the contract above.
         let entries = unsafe { slice::from_raw_parts_mut(base as *mut T, bytes as usize / size_of::<T>()) };
         Table { entries, length: 0 }
     }
 
-    fn push(&mut self, entry: T) -> Option<()> {
+    /// Adds an entry; `None` if there is no room.
+    pub fn push(&mut self, entry: T) -> Option<()> {
         *self.entries.get_mut(self.length)? = entry;
         self.length += 1;
         Some(())
     }
 
-    fn filled(&self) -> &[T] {
+    /// Its entries.
+    pub fn filled(&self) -> &[T] {
         self.entries.get(..self.length).unwrap_or_default()
+    }
+
+    /// The last entry.
+    pub fn last_mut(&mut self) -> Option<&mut T> {
+        self.entries.get_mut(self.length.checked_sub(1)?)
     }
 }
 
-/// Writes all that the program has in memory. No lock may be held: locks move as they are.
+/// Writes all that the program has in memory, except what may be `left` behind and is large. No lock may be held: locks move as they are. Returns what is left
+/// behind, too, if anything.
 ///
 /// # Errors
 /// Why it cannot be done, for people.
-pub fn write() -> Result<Contents, &'static str> {
+pub fn write(may_leave: bool) -> Result<(Contents, Option<Left>), &'static str> {
     let no_memory = "there is no memory for the list of its pages";
     let scratch = Scratch::new().ok_or(no_memory)?;
     // SAFETY: the two tables have half of the scratch memory each; their types hold numbers only, and
     // entries are written before they are read.
     let (mut regions, mut runs) = unsafe {
-        (Table::<Region>::new(scratch.0, SCRATCH / 2), Table::<Run>::new(scratch.0 + SCRATCH / 2, SCRATCH / 2))
+        (
+            Table::<Region>::new(scratch.0, Scratch::SIZE / 2),
+            Table::<Run>::new(scratch.0 + Scratch::SIZE / 2, Scratch::SIZE / 2),
+        )
     };
     for &region in memory::map().regions() {
         regions.push(region).ok_or(no_memory)?;
     }
-    // SAFETY: the name is a NUL-terminated string.
-    let file = unsafe { kernel::call(MEMFD_CREATE, [c"maize-move".as_ptr() as u64, MFD_CLOEXEC]) };
-    if file < 0 {
-        return Err("no file in memory can be made");
-    }
+    let file = new_file(c"maize-move").ok_or("no file in memory can be made")?;
+    let (witness, value) = (&raw const WITNESS as u64, WITNESS.fetch_add(1, Ordering::Relaxed) + 1);
+    let map = PageMap::open(witness);
+    let mut left = if may_leave { Left::begin(witness, value) } else { None };
     let mut writer = Writer { file, bytes: 0, runs: &mut runs };
-    let map = PageMap::open(&raw const WITNESS as u64);
-    WITNESS.store(1, core::sync::atomic::Ordering::Relaxed);
-    let written = regions.filled().iter().try_for_each(|region| writer.write_region(region, &map));
+    let written = regions.filled().iter().flat_map(parts).try_for_each(|region| {
+        match left.as_mut().and_then(|left| left.takes(&region)) {
+            Some(run) => writer.runs.push(run),
+            None => writer.write_region(&region, &map),
+        }
+    });
     let bytes = writer.bytes;
     let written = written.and_then(|()| {
         write_all(file, as_bytes(regions.filled()), bytes)?;
         write_all(file, as_bytes(runs.filled()), bytes + size_of_val(regions.filled()) as u64)
     });
     match written {
-        Some(()) => Ok(Contents { file, bytes, regions: regions.length as u64, runs: runs.length as u64 }),
+        Some(()) => {
+            let contents = Contents { file, bytes, regions: regions.length as u64, runs: runs.length as u64 };
+            Ok((contents, left.filter(|left| !left.is_empty())))
+        }
         None => {
             close(file);
             Err("its memory could not be written to a file in memory; is memory short?")
@@ -115,15 +144,33 @@ pub fn write() -> Result<Contents, &'static str> {
     }
 }
 
-/// In a page that is certainly touched.
-static WITNESS: core::sync::atomic::AtomicU64 = core::sync::atomic::AtomicU64::new(2);
+/// A region, or the parts of it of which one alone may be left behind.
+fn parts(region: &Region) -> impl Iterator<Item = Region> {
+    let boundary = memory::program_bss_start();
+    let is_divided = region.kind == Kind::Image && region.start < boundary && boundary < region.end;
+    let middle = if is_divided { boundary } else { region.end };
+    let [first, second] = [region.part(region.start, middle), region.part(middle, region.end)];
+    [first, second].into_iter().filter(|part| part.start < part.end)
+}
 
-fn as_bytes<T: Copy>(entries: &[T]) -> &[u8] {
+/// In a page that is certainly touched.
+static WITNESS: AtomicU64 = AtomicU64::new(2);
+
+/// Makes a file that has no name.
+pub fn new_file(name: &CStr) -> Option<i64> {
+    // SAFETY: the name is a NUL-terminated string.
+    let file = unsafe { kernel::call(MEMFD_CREATE, [name.as_ptr() as u64, MFD_CLOEXEC]) };
+    (file >= 0).then_some(file)
+}
+
+/// The bytes of a table's entries.
+pub fn as_bytes<T: Copy>(entries: &[T]) -> &[u8] {
     // SAFETY: used with types that are plain numbers without padding.
     unsafe { slice::from_raw_parts(entries.as_ptr().cast(), size_of_val(entries)) }
 }
 
-fn write_all(file: i64, mut bytes: &[u8], mut offset: u64) -> Option<()> {
+/// Writes to a place in a file.
+pub fn write_all(file: i64, mut bytes: &[u8], mut offset: u64) -> Option<()> {
     while !bytes.is_empty() {
         // SAFETY: the kernel only reads the bytes.
         let written =
@@ -207,7 +254,7 @@ impl Writer<'_> {
 
     /// Adds a run to the table, or to the run before if it goes on there.
     fn note(&mut self, run: Run) -> Option<()> {
-        let last = self.runs.length.checked_sub(1).and_then(|last| self.runs.entries.get_mut(last));
+        let last = self.runs.last_mut().filter(|last| last.offset != ABSENT);
         match last.filter(|last| last.address + last.length == run.address) {
             Some(last) => {
                 last.length += run.length;
@@ -239,18 +286,22 @@ fn drop_zero_pages(base: u64, pages: &mut [Page]) {
 }
 
 /// Makes the mappings and reads the pages in. Whatever of the program's data was in this process before is replaced.
-/// `file_of` gives the descriptor of the file mapped in the region with that index.
+/// `file_of` gives the descriptor of the file mapped in the region with that index, `fetched` is told of what is brought later.
 ///
 /// # Safety
 /// Nothing of the portable range is in use, and the caller keeps nothing in portable statics.
 ///
 /// # Errors
 /// Why it cannot be done, for people.
-pub unsafe fn read(contents: &Contents, file_of: impl Fn(usize, &Region) -> i64) -> Result<(), &'static str> {
+pub unsafe fn read(
+    contents: &Contents,
+    file_of: impl Fn(usize, &Region) -> i64,
+    fetched: &mut Fetched<'_>,
+) -> Result<(), &'static str> {
     let scratch = Scratch::new().ok_or("there is no memory for the list of its pages")?;
     let (regions_bytes, runs_bytes) =
         (contents.regions * size_of::<Region>() as u64, contents.runs * size_of::<Run>() as u64);
-    if regions_bytes + runs_bytes > SCRATCH {
+    if regions_bytes + runs_bytes > Scratch::SIZE {
         return Err("the list of its pages is damaged");
     }
     let damaged = "its memory could not be read";
@@ -268,6 +319,11 @@ pub unsafe fn read(contents: &Contents, file_of: impl Fn(usize, &Region) -> i64)
         map_region(region, file_of(index, region))?;
     }
     for run in runs {
+        if run.offset == ABSENT {
+            let region = regions.iter().find(|region| region.start <= run.address && run.address < region.end);
+            fetched.add(run, region.ok_or(damaged)?.protection.into())?;
+            continue;
+        }
         // SAFETY: by the contract above nothing else is in these pages, and they are mapped writable.
         let pages = unsafe { slice::from_raw_parts_mut(run.address as *mut u8, run.length as usize) };
         read_all(contents.file, pages, run.offset).ok_or(damaged)?;

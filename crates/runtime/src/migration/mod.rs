@@ -3,26 +3,31 @@
 //! [`attend`] is called wherever a thread can be suspended; [`gather`] has the other threads stop, [`depart`] is the source's side, [`arrive`] the
 //! destination's. A move that fails for any reason leaves the program running here, and the node is told why.
 
+pub mod absent;
 mod arrive;
 pub mod channel;
+pub mod closed;
 mod depart;
-mod descriptors;
+pub mod descriptors;
 pub mod gather;
 mod mapped_files;
 mod memory_file;
 mod page_map;
 pub mod record_locks;
+mod userfaultfd;
 mod waiting_signals;
 
 pub use arrive::receive;
 
+use self::channel::Received;
+use self::depart::Order;
 use crate::continuation::unwind::{Frame, SiteTable};
 use crate::events;
 use crate::isa::{Context, RegisterFile};
 use crate::local;
 use crate::process::node::Line;
 use core::sync::atomic::Ordering;
-use maize_abi::control::{Kind, Message, NEVER};
+use maize_abi::control::{Kind, LEAVES, Message, NEVER};
 
 /// Where a thread is when it looks whether it should move.
 pub struct Interrupted<'a> {
@@ -47,27 +52,39 @@ pub fn attend(interrupted: &Interrupted<'_>) {
     if control < 0 {
         return;
     }
-    while let Some((kind, transfer)) = hear(control) {
-        if kind == Some(Kind::Move) && transfer >= 0 {
-            move_by(transfer, interrupted, control);
+    while let Some(received) = hear(control) {
+        match received.message.kind() {
+            Some(Kind::Move) if !received.descriptors().is_empty() => move_by(&received, interrupted, control),
+            Some(Kind::Watch) => userfaultfd::offer_watch(control),
+            _ => {}
         }
     }
 }
 
-/// What the node says, if anything, and the socket that comes with it or -1. A child that another thread forks meanwhile must know of the socket.
-fn hear(control: i64) -> Option<(Option<Kind>, i64)> {
+/// What the node says, if anything. A child that another thread forks meanwhile must know of the descriptors that come with it.
+fn hear(control: i64) -> Option<Received> {
     let _line = Line::take();
     let received = channel::receive(control, false)?;
     let transfer = received.descriptors().first().map_or(-1, |&transfer| i64::from(transfer));
+    let destination = received.descriptors().get(1).map_or(-1, |&destination| i64::from(destination));
     local::TRANSFER.store(transfer, Ordering::Relaxed);
-    Some((received.message.kind(), transfer))
+    local::DESTINATION.store(destination, Ordering::Relaxed);
+    Some(received)
 }
 
-/// Moves the program by a socket. Returns if it stays, when the node has been told why.
-fn move_by(transfer: i64, interrupted: &Interrupted<'_>, control: i64) {
-    let reason = depart::depart(interrupted, control, transfer);
+/// Moves the program by what has come with `Move`. Returns if it stays, when the node has been told why.
+fn move_by(received: &Received, interrupted: &Interrupted<'_>, control: i64) {
+    let descriptors = received.descriptors();
+    let &[transfer, ..] = descriptors else { return };
+    let destination = descriptors.get(1).map(|&one| one.into());
+    let leaves = destination.is_some() || received.message.values[1] == LEAVES;
+    let order = Order { control, transfer: transfer.into(), destination, leaves };
+    let reason = depart::depart(interrupted, &order);
     local::TRANSFER.store(-1, Ordering::Relaxed);
-    channel::close(transfer);
+    local::DESTINATION.store(-1, Ordering::Relaxed);
+    for &descriptor in descriptors {
+        channel::close(descriptor.into());
+    }
     channel::send(control, &Message::with_text(Kind::Stayed, reason), &[]);
 }
 
@@ -84,8 +101,8 @@ pub fn reach(interrupted: &Interrupted<'_>) {
     let next = received.as_ref().map_or(NEVER, |received| received.message.values[0]);
     events::set_next(next);
     events::leave();
-    if let Some(transfer) = received.and_then(|received| received.descriptors().first().copied()) {
-        move_by(transfer.into(), interrupted, control);
+    if let Some(received) = received {
+        move_by(&received, interrupted, control);
     }
     events::stay();
 }

@@ -41,6 +41,11 @@ impl PageMap {
         if entry == [Page::Touched] { map } else { PageMap { file: None } }
     }
 
+    /// The descriptor, or -1 if the kernel does not show it.
+    pub fn descriptor(&self) -> i64 {
+        self.file.unwrap_or(-1)
+    }
+
     /// Looks pages up, from the one at `address` on. Shared memory counts as a file, but has no other copy if it `is_nameless`.
     pub fn read(&self, address: u64, is_nameless: bool, pages: &mut [Page]) {
         let mut entries = [0u64; 512];

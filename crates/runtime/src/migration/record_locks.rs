@@ -1,11 +1,30 @@
 //! Record locks of `fcntl` belong to a process, and the kernel gives none to another without a moment in which a third can take them. A program that holds
 //! some stays until it does not. (Locks of open files, `flock` and `F_OFD_SETLK`, go with their descriptors.)
+//!
+//! A database holds some for all but moments, so that to ask it now and then would hardly ever find one of these. Therefore the node's order is left unheard
+//! for a while, and heard as soon as the last lock is gone.
 
 use super::channel::close;
+use crate::local;
+use crate::process::Thread;
 use crate::process::identity::host_pid;
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
-use core::sync::atomic::{AtomicU32, Ordering};
+use crate::time::monotonic;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// How long an order is left unheard at first, ns, and at most. Other processes of the program may wait meanwhile, perhaps those that this one needs to go on.
+/// Twice as long each time that was in vain: where the program waits long for a disk, orders that come and go at a steady pace may miss each moment.
+const PATIENCE: u64 = 100_000_000;
+const LONGEST_PATIENCE: u64 = 32 * PATIENCE;
+
+/// How long the present one is, or the next.
+#[unsafe(link_section = ".maize.local")]
+static UNHEARD_FOR: AtomicU64 = AtomicU64::new(PATIENCE);
+
+/// Since when an order is left unheard, ns of the monotonic clock; 0 if none is.
+#[unsafe(link_section = ".maize.local")]
+static UNHEARD_SINCE: AtomicU64 = AtomicU64::new(0);
 
 /// Whether the program may hold some.
 static MAY_HOLD: AtomicU32 = AtomicU32::new(0);
@@ -13,6 +32,37 @@ static MAY_HOLD: AtomicU32 = AtomicU32::new(0);
 /// Notes that it may: it has asked for one, or was executed by a program that may have.
 pub fn may_hold() {
     MAY_HOLD.store(1, Ordering::Relaxed);
+}
+
+/// Whether what the node orders is to wait until the program has let go of its record locks.
+pub fn postpone() -> bool {
+    if !any_held() {
+        UNHEARD_SINCE.store(0, Ordering::Relaxed);
+        UNHEARD_FOR.store(PATIENCE, Ordering::Relaxed);
+        return false;
+    }
+    let now = monotonic();
+    let since = match UNHEARD_SINCE.load(Ordering::Relaxed) {
+        0 => now,
+        since => since,
+    };
+    let patience = UNHEARD_FOR.load(Ordering::Relaxed);
+    let waits = now.saturating_sub(since) < patience;
+    UNHEARD_SINCE.store(if waits { since } else { 0 }, Ordering::Relaxed);
+    if !waits {
+        UNHEARD_FOR.store(LONGEST_PATIENCE.min(2 * patience), Ordering::Relaxed);
+    }
+    waits
+}
+
+/// After a system call that may have let go of the last record lock: if an order waits for that, the calling thread is to hear it.
+pub fn look_after(call: u64) {
+    let may_let_go = matches!(call, FCNTL | CLOSE);
+    if may_let_go && UNHEARD_SINCE.load(Ordering::Relaxed) != 0 && !any_held() {
+        UNHEARD_SINCE.store(0, Ordering::Relaxed);
+        local::ATTENTION.store(1, Ordering::Relaxed);
+        Thread::current().wanted.note();
+    }
 }
 
 /// Longest line of `/proc/locks`.

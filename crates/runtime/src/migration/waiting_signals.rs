@@ -53,7 +53,9 @@ pub fn show(socket: i64) -> bool {
     for index in 0..count {
         // SAFETY: written above.
         let (signal, information) = unsafe { entry(index).read() };
-        put_back(signal, &information, receiver(signal, &information));
+        if let Some(receiver) = receiver(signal, &information) {
+            put_back(signal, &information, receiver);
+        }
         send(socket, signal, information);
     }
     // SAFETY: the memory is used no more.
@@ -61,22 +63,21 @@ pub fn show(socket: i64) -> bool {
     count < most
 }
 
-/// The id of the thread that a signal is for that the calling one has taken; 0 if it is for the whole process.
-fn receiver(signal: u64, information: &Information) -> u64 {
+/// The id of the thread that a signal is for that the calling one has taken; 0 if it is for the whole process. None if it is for nobody any more.
+fn receiver(signal: u64, information: &Information) -> Option<u64> {
     let own = Thread::current().id();
-    let is_own = match information.code() {
-        SI_TKILL => true,
-        SI_TIMER => timers::is_for_thread(signal, own),
-        _ => false,
-    };
-    if is_own { own } else { 0 }
+    match information.code() {
+        SI_TKILL => Some(own),
+        SI_TIMER => timers::receiver(signal, own),
+        _ => Some(0),
+    }
 }
 
 fn send(socket: i64, signal: u64, mut information: Information) {
     if comes_by_timer(signal, &information) || is_from_node(signal, &information) {
         return;
     }
-    let receiver = receiver(signal, &information);
+    let Some(receiver) = receiver(signal, &information) else { return };
     name_sender(&mut information);
     let [_, _, sender, value, ..] = information.0;
     let values = [signal, information.code() as u64, sender, value, receiver, 0, 0, 0];

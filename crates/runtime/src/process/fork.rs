@@ -7,6 +7,7 @@ use crate::events;
 use crate::local;
 use crate::memory;
 use crate::memory::calls::KEPT_DESCRIPTORS;
+use crate::migration::absent;
 use crate::migration::channel::{self, close};
 use crate::migration::gather;
 use crate::points;
@@ -31,6 +32,7 @@ pub unsafe fn clone([flags, _, parent_tid, child_tid, _, _]: [u64; 6]) -> i64 {
         // Threads are made by `__maize_thread_create`.
         return -EINVAL;
     }
+    absent::await_all();
     // Two processes cannot share a Maize program's memory.
     let flags = flags & !(CLONE_VM | CLONE_VFORK | CLONE_SETTLS);
     if node::is_served() {
@@ -131,9 +133,11 @@ fn begin_child(own_control: Option<i64>) {
     if socket >= 0 {
         close(socket);
     }
-    let transfer = local::TRANSFER.swap(-1, Ordering::Relaxed);
-    if transfer >= 0 {
-        close(transfer);
+    for descriptor in [&local::TRANSFER, &local::DESTINATION] {
+        let descriptor = descriptor.swap(-1, Ordering::Relaxed);
+        if descriptor >= 0 {
+            close(descriptor);
+        }
     }
     local::ATTENTION.store(0, Ordering::Relaxed);
     identity::begin(identity::ask_host_pid());

@@ -11,6 +11,7 @@ pub mod identity;
 pub mod node;
 pub mod proc_files;
 pub mod start;
+pub mod terminals;
 pub mod thread;
 pub mod timers;
 pub mod usage;
@@ -95,6 +96,7 @@ pub fn settle(served: bool) {
     events::begin();
     host_state::restore();
     timers::restore();
+    signal::watched::renew();
 }
 
 /// Called before a move, in the old process: notes in portable memory what the kernel keeps for it.

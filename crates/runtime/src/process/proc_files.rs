@@ -141,7 +141,7 @@ unsafe fn give_number(address: u64, size: u64) -> i64 {
 }
 
 /// A number in decimal.
-pub(super) fn in_digits(number: u64, digits: &mut [u8; 20]) -> &[u8] {
+pub fn in_digits(number: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut start = digits.len();
     let mut rest = number;
     while rest > 0 || start == digits.len() {

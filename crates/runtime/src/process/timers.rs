@@ -2,6 +2,7 @@
 //! what is left of them wherever it comes.
 
 use super::identity;
+use super::proc_files::in_digits;
 use crate::sync::{Guard, Lock};
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
@@ -102,11 +103,51 @@ pub unsafe fn call(number: u64, [a1, a2, a3, a4, ..]: [u64; 6]) -> i64 {
     }
 }
 
-/// Whether a timer sends this signal to this thread alone. (Timers' ids in `siginfo_t` are the host's even under an emulator.)
-pub fn is_for_thread(signal: u64, id: u64) -> bool {
+/// `timerfd_settime` with a time of the program's clock; none if the kernel's own is the same.
+///
+/// # Safety
+/// That of the call.
+pub unsafe fn set_descriptor([descriptor, flags, spans, old, ..]: [u64; 6]) -> Option<i64> {
+    if flags & TIMER_ABSTIME == 0 || spans == 0 || !time::are_ahead() {
+        return None;
+    }
+    // SAFETY: by the contract above.
+    unsafe {
+        let first = time::argument_to_host(clock_of(descriptor)?, spans + 16)?;
+        let [interval_seconds, interval, ..] = (spans as *const Spans).read();
+        let spans: Spans = [interval_seconds, interval, first.seconds as u64, first.fraction as u64];
+        Some(kernel::call(TIMERFD_SETTIME, [descriptor, flags, spans.as_ptr() as u64, old]))
+    }
+}
+
+/// The clock of a `timerfd`, which only `/proc` tells.
+fn clock_of(descriptor: u64) -> Option<u64> {
+    let (mut path, mut text, mut digits) = ([0u8; 48], [0u8; 512], [0; 20]);
+    let name = b"/proc/thread-self/fdinfo/".iter().chain(in_digits(u64::from(descriptor as u32), &mut digits));
+    for (to, &from) in path.iter_mut().zip(name) {
+        *to = from;
+    }
+    // SAFETY: the path ends with NUL, and the buffer is as long as said.
+    let length = unsafe {
+        let file = kernel::call(OPENAT, [AT_FDCWD as u64, path.as_ptr() as u64, O_CLOEXEC, 0]);
+        let file = u64::try_from(file).ok()?;
+        let length = kernel::call(READ, [file, text.as_mut_ptr() as u64, text.len() as u64]);
+        kernel::call(CLOSE, [file]);
+        length
+    };
+    let text = core::str::from_utf8(text.get(..usize::try_from(length).ok()?)?).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("clockid:"))?.trim().parse().ok()
+}
+
+/// The id of the thread that a timer's signal is for that this thread has taken; 0 if it is for the whole process. None if the timer has been deleted meanwhile: what it has sent need not
+/// come any more (POSIX, timer_delete). (Timers' ids in `siginfo_t` are the host's even under an emulator.)
+pub fn receiver(signal: u64, thread: u64) -> Option<u64> {
     let timers = TIMERS.lock();
-    let is_it = |timer: &Timer| timer.event[1] == signal | SIGEV_THREAD_ID << 32 && timer.event[2] as u32 as u64 == id;
-    timers.timers.iter().flatten().any(is_it)
+    let sends = |kind: u64| timers.timers.iter().flatten().filter(move |timer| timer.event[1] == signal | kind << 32);
+    if sends(SIGEV_THREAD_ID).any(|timer| timer.event[2] as u32 as u64 == thread) {
+        return Some(thread);
+    }
+    sends(SIGEV_SIGNAL).next().map(|_| 0)
 }
 
 /// Notes what is left of each.

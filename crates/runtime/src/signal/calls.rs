@@ -2,11 +2,12 @@
 
 use super::state::{Action, Actions};
 use super::{
-    COUNT, DEFAULT, FAULTS, IGNORE, SA_NOCLDSTOP, SA_NOCLDWAIT, SA_ONSTACK, SA_RESTORER, SA_SIGINFO, TRAP, UNBLOCKABLE,
-    bit, host,
+    COUNT, DEFAULT, FAULTS, IGNORE, SA_NOCLDSTOP, SA_NOCLDWAIT, SA_ONSTACK, SA_RESTORER, SA_SIGINFO, SEGMENTATION,
+    TRAP, UNBLOCKABLE, bit, host,
 };
 use crate::isa;
 use crate::local;
+use crate::migration::closed;
 use crate::points;
 use crate::process::identity::host_pid;
 use crate::process::{Thread, node};
@@ -38,7 +39,7 @@ fn has_control() -> bool {
 
 /// A mask as the kernel is to have it: the node's signal always comes through, and so do traps at migration points.
 pub fn host_mask(mask: u64) -> u64 {
-    let mask = mask & !bit(TRAP);
+    let mask = mask & all() & !bit(TRAP);
     if has_control() { mask & !bit(ATTENTION) } else { mask }
 }
 
@@ -50,16 +51,30 @@ fn set_host_mask(mask: u64) -> u64 {
     old
 }
 
+/// Every signal that can be kept out of code that may touch the program's memory: not the one by which missing pages are found.
+fn all() -> u64 {
+    if closed::is_any() { !bit(SEGMENTATION) } else { u64::MAX }
+}
+
 /// Keeps every signal out, the node's too, until [`set_mask`].
 pub fn block_all() {
-    set_host_mask(u64::MAX);
+    set_host_mask(all());
 }
 
 /// Does something while every signal is kept out of the calling thread.
 pub fn without_signals<T>(action: impl FnOnce() -> T) -> T {
-    let mask = set_host_mask(u64::MAX);
+    within_mask(all(), action)
+}
+
+/// As [`without_signals`], with no page missing that the action touches.
+pub fn without_any_signal<T>(action: impl FnOnce() -> T) -> T {
+    within_mask(u64::MAX, action)
+}
+
+fn within_mask<T>(mask: u64, action: impl FnOnce() -> T) -> T {
+    let before = set_host_mask(mask);
     let result = action();
-    set_host_mask(mask);
+    set_host_mask(before);
     result
 }
 
@@ -95,7 +110,11 @@ fn host_action(signal: u64, new: Option<Action>) -> (i64, Action) {
 
 /// Makes the kernel do with a signal what the program wants; returns the kernel's result and what it did before.
 fn install(signal: u64, action: Action) -> (i64, Action) {
-    let is_own = signal == TRAP || signal == ATTENTION && has_control();
+    let is_own = match signal {
+        TRAP => true,
+        SEGMENTATION => local::CLOSED_ONCE.load(Ordering::Relaxed) != 0,
+        _ => signal == ATTENTION && has_control(),
+    };
     let mut flags = SA_SIGINFO | action.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT);
     if FAULTS & bit(signal) != 0 {
         flags |= action.flags & SA_ONSTACK;
@@ -233,6 +252,21 @@ fn listen() {
     install(TRAP, ACTIONS.get(TRAP).unwrap_or(Action { handler: DEFAULT, flags: 0, restorer: 0, mask: 0 }));
     if has_control() {
         install(ATTENTION, Action { handler: DEFAULT, flags: 0, restorer: 0, mask: 0 });
+    }
+}
+
+/// Has faults handled by which missing pages are found, for as long as the process is: a thread may be about to tell of one when none is missing any more.
+pub fn hear_faults() {
+    local::CLOSED_ONCE.store(1, Ordering::Relaxed);
+    let unset = Action { handler: DEFAULT, flags: 0, restorer: 0, mask: 0 };
+    install(SEGMENTATION, ACTIONS.get(SEGMENTATION).unwrap_or(unset));
+}
+
+/// Another program is about to be executed, which keeps what is ignored: leaves such faults to the kernel.
+pub fn leave_ignored_faults() {
+    let action = ACTIONS.get(SEGMENTATION).filter(|action| action.handler == IGNORE);
+    if let Some(action) = action.filter(|_| local::CLOSED_ONCE.load(Ordering::Relaxed) != 0) {
+        host_action(SEGMENTATION, Some(action));
     }
 }
 

@@ -8,6 +8,7 @@ use crate::continuation::capture::save_frame;
 use crate::continuation::resume::write_leaf;
 use crate::continuation::unwind::SiteTable;
 use crate::isa::{self, Context, RegisterFile, jump_in_place};
+use crate::migration::closed;
 use crate::points;
 use crate::process::{self, Thread};
 use maize_abi::record::{ALIGN, Header, VALUES};
@@ -106,9 +107,13 @@ unsafe extern "C" fn __maize_delivery_next(delivery: *mut Delivery) -> u64 {
     let delivery = unsafe { &mut *delivery };
     let signals = &Thread::current().signals;
     loop {
-        calls::block_all();
+        let base_mask = delivery.base_mask;
         // SAFETY: every signal is blocked.
-        let Some((signal, information)) = (unsafe { signals.take(delivery.base_mask) }) else {
+        let take = || unsafe { signals.take(base_mask) };
+        let may_miss_pages = closed::is_any();
+        calls::block_all();
+        let taken = if may_miss_pages { calls::without_any_signal(take) } else { take() };
+        let Some((signal, information)) = taken else {
             // SAFETY: the handlers' frames are gone.
             unsafe { process::set_shadow_stack(delivery.shadow_stack) };
             calls::set_mask(delivery.final_mask);

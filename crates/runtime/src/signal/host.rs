@@ -6,10 +6,10 @@
 
 use super::calls;
 use super::state::Information;
-use super::{DEFAULT, FAULTS, IGNORE, SA_NODEFER, SA_RESETHAND, TRAP, bit};
+use super::{DEFAULT, FAULTS, IGNORE, SA_NODEFER, SA_RESETHAND, SEGMENTATION, TRAP, bit};
 use crate::isa;
 use crate::local;
-use crate::migration::gather;
+use crate::migration::{closed, gather};
 use crate::points;
 use crate::process::{self, Thread, identity, usage};
 use crate::sync::wake;
@@ -42,7 +42,15 @@ unsafe extern "C" fn handle(signal: u64, information: *mut Information, ucontext
     let mut information = unsafe { information.read() };
     if FAULTS & bit(signal) != 0 && information.code() > 0 {
         // SAFETY: as this function.
+        if signal == SEGMENTATION && unsafe { is_missing(&information, ucontext) } {
+            return;
+        }
+        // SAFETY: as this function.
         unsafe { handle_fault(signal, information, ucontext) };
+        return;
+    }
+    // SAFETY: as this function.
+    if signal == SEGMENTATION && unsafe { handle_sent_fault(information) } {
         return;
     }
     let (is_from_node, is_from_thread) = (is_from_node(signal, &information), gather::is_call(signal, &information));
@@ -86,6 +94,42 @@ pub fn is_from_node(signal: u64, information: &Information) -> bool {
         && information.sender() == local::NODE.load(Ordering::Relaxed)
 }
 
+/// Whether a fault was because of a missing page, which is there now; or may have been, if another thread has opened it meanwhile: then the instruction is to be tried once more.
+///
+/// # Safety
+/// Called by the host's handler, with its arguments.
+unsafe fn is_missing(information: &Information, ucontext: u64) -> bool {
+    if local::CLOSED_ONCE.load(Ordering::Relaxed) == 0 {
+        return false;
+    }
+    // SAFETY: the offset is that of this ISA's `ucontext`.
+    let instruction = unsafe { ((ucontext + isa::page().ucontext_program_counter) as *const u64).read() };
+    closed::provide_for_access(information.address())
+        || Thread::current().is_first_fault([instruction, information.address()])
+}
+
+/// A `SIGSEGV` that somebody has sent is the runtime's in a process in which pages have been missing, even if the program keeps it out or has no handler for it. Whether nothing is
+/// left to be done about it.
+///
+/// # Safety
+/// Called by the host's handler.
+unsafe fn handle_sent_fault(information: Information) -> bool {
+    if local::CLOSED_ONCE.load(Ordering::Relaxed) == 0 {
+        return false;
+    }
+    let signals = &Thread::current().signals;
+    match calls::action(SEGMENTATION).map_or(DEFAULT, |action| action.handler) {
+        IGNORE => true,
+        DEFAULT if signals.mask() & bit(SEGMENTATION) == 0 => calls::kill_with(SEGMENTATION),
+        DEFAULT => {
+            // SAFETY: this is the host's handler.
+            unsafe { signals.record(SEGMENTATION, information) };
+            true
+        }
+        _ => false,
+    }
+}
+
 /// Runs the program's handler of a fault.
 ///
 /// # Safety
@@ -93,6 +137,7 @@ pub fn is_from_node(signal: u64, information: &Information) -> bool {
 unsafe fn handle_fault(signal: u64, information: Information, ucontext: u64) {
     let signals = &Thread::current().signals;
     let action = calls::action(signal).filter(|action| !matches!(action.handler, DEFAULT | IGNORE));
+    let action = action.filter(|_| signals.mask() & bit(signal) == 0);
     let Some(action) = action else { calls::kill_with(signal) };
     if action.flags & SA_RESETHAND != 0 {
         calls::reset(signal);

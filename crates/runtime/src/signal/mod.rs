@@ -2,7 +2,7 @@
 //! handlers run at its migration points and interrupted system calls, as ordinary calls that can themselves be suspended.
 //!
 //! [`state`] is what is kept, [`calls`] the system calls, [`host`] the host's handler, [`delivery`] how the
-//! program's handlers are called. Faults are the exception: their handlers run on the host (see [`host`]).
+//! program's handlers are called, [`watched`] descriptors of signals. Faults are the exception: their handlers run on the host (see [`host`]).
 
 #[cfg(not(test))]
 pub mod calls;
@@ -11,6 +11,8 @@ pub mod delivery;
 #[cfg(not(test))]
 pub mod host;
 pub mod state;
+#[cfg(not(test))]
+pub mod watched;
 
 /// Signals are numbered from 1 to this.
 pub const COUNT: u64 = 64;
@@ -18,6 +20,8 @@ pub const COUNT: u64 = 64;
 pub const TRAP: u64 = 5;
 /// `SIGABRT`.
 pub const ABORT: u64 = 6;
+/// `SIGSEGV`.
+pub const SEGMENTATION: u64 = 11;
 /// `SIGILL`, `SIGTRAP`, `SIGBUS`, `SIGFPE`, `SIGSEGV`, `SIGSYS`: what an instruction can cause.
 pub const FAULTS: u64 = bit(4) | bit(5) | bit(7) | bit(8) | bit(11) | bit(31);
 /// `SIGKILL` and `SIGSTOP`, which cannot be blocked.

@@ -32,6 +32,11 @@ impl Information {
         self.0[2] as i32 as i64
     }
 
+    /// `si_addr`, which is there if an instruction has caused the signal.
+    pub const fn address(&self) -> u64 {
+        self.0[2]
+    }
+
     /// Sets `si_pid`.
     pub fn set_sender(&mut self, process: i64) {
         self.0[2] = self.0[2] & !0xffff_ffff | u64::from(process as u32);

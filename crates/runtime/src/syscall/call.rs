@@ -34,6 +34,27 @@ pub enum Unit {
     Timeval,
 }
 
+/// What of the program's memory the kernel may use in a call. Arguments that are no addresses do not matter: where they would be, nothing is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Nobody has said.
+    Everything,
+    /// What arguments are addresses of, 4096 bytes each at most, without addresses in it.
+    Little,
+    /// As [`Reach::Little`], but for an array: the arguments that are its address and how many elements it has, and the size of one.
+    Array(u8, u8, u8),
+    /// Likewise, an array of `struct iovec`.
+    Parts(u8, u8),
+    /// Likewise, a `struct msghdr`.
+    Header(u8),
+    /// `pselect6`'s sets of descriptors.
+    Sets,
+    /// `sigaltstack`'s stack.
+    Stack,
+    /// Nothing, but what is mapped from the first argument on changes: so many bytes as the second says, if there is one.
+    Mapping,
+}
+
 /// A call that does the same and that every ISA has.
 #[derive(Clone, Copy, Debug)]
 pub struct Rewrite {
@@ -66,6 +87,8 @@ pub struct Call {
     pub process_ids: u8,
     /// Which argument has the bits of `open`'s flags.
     pub open_flags: Option<u8>,
+    /// What memory it uses.
+    pub reach: Reach,
 }
 
 impl Call {
@@ -108,6 +131,11 @@ impl Call {
         Call { process_ids: arguments, ..self }
     }
 
+    /// It uses this memory.
+    pub(super) const fn reaches(self, reach: Reach) -> Call {
+        Call { reach, ..self }
+    }
+
     /// An argument has the flags of `open`.
     pub(super) const fn open_flags(self, argument: u8) -> Call {
         Call { open_flags: Some(argument), ..self }
@@ -127,5 +155,6 @@ pub(super) const fn call(number: u16, name: &'static str, generic: u16, argument
         mask: None,
         process_ids: 0,
         open_flags: None,
+        reach: Reach::Everything,
     }
 }

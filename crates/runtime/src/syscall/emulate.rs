@@ -6,9 +6,11 @@ use super::numbers::*;
 use super::structures::to_old_directory_entries;
 use crate::local::CONTROL;
 use crate::memory::calls as memory;
+use crate::migration::closed;
 use crate::process::thread::{Thread, life};
 use crate::process::{self, identity, usage};
 use crate::signal::calls as signals;
+use crate::signal::watched;
 use crate::time::{self, Timespec};
 use core::sync::atomic::Ordering;
 
@@ -58,6 +60,11 @@ pub unsafe fn call(number: u64, arguments: &[u64; 6]) -> Option<i64> {
             TIMER_CREATE | TIMER_SETTIME | TIMER_GETTIME | TIMER_GETOVERRUN | TIMER_DELETE => {
                 process::timers::call(number, *arguments)
             }
+            TIMERFD_SETTIME => process::timers::set_descriptor(*arguments)?,
+            SIGNALFD4 => {
+                watched::note();
+                return None;
+            }
             PRCTL => process::control::call(a1, a2)?,
             GETTIMEOFDAY => time_of_day(a1, a2),
             TIME => seconds(a1),
@@ -71,7 +78,13 @@ pub unsafe fn call(number: u64, arguments: &[u64; 6]) -> Option<i64> {
                 _ => a2 as i64,
             },
             CLOSE | DUP2 | DUP3 | CLOSE_RANGE => change_descriptors(number, arguments)?,
-            EXECVE | EXECVEAT if process::node::is_served() => process::execute::execute(number, *arguments),
+            EXECVE | EXECVEAT => {
+                signals::leave_ignored_faults();
+                match process::node::is_served() {
+                    true => process::execute::execute(number, *arguments),
+                    false => return None,
+                }
+            }
             _ if process::node::is_served() => process::family::call(number, arguments)?,
             _ => return None,
         }
@@ -82,6 +95,7 @@ pub unsafe fn call(number: u64, arguments: &[u64; 6]) -> Option<i64> {
 fn is_hidden(descriptor: u64) -> bool {
     let descriptor = descriptor as u32;
     i64::from(descriptor) == CONTROL.load(Ordering::Relaxed)
+        || closed::needs(descriptor.into())
         || u64::from(descriptor) >= memory::KEPT_DESCRIPTORS
             && crate::memory::map().regions().iter().any(|region| region.descriptor == descriptor as i32)
 }

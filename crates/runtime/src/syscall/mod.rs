@@ -15,6 +15,8 @@ pub mod convert;
 pub mod emulate;
 #[cfg(not(test))]
 pub mod kernel;
+#[cfg(not(test))]
+mod reach;
 
 #[cfg(not(test))]
 pub use host::*;
@@ -24,13 +26,13 @@ mod host {
     use super::block::{self, Pending};
     use super::call::{Blocking, Call, Source};
     use super::numbers::*;
-    use super::{convert, emulate, kernel, table};
+    use super::{convert, emulate, kernel, reach, table};
     use crate::events;
     use crate::isa::{Context, Entry, RegisterFile};
     use crate::local;
-    use crate::migration::{self, Interrupted, Stop, gather};
+    use crate::migration::{self, Interrupted, Stop, closed, gather, record_locks};
     use crate::points;
-    use crate::process::{Thread, proc_files};
+    use crate::process::{Thread, proc_files, terminals};
     use crate::signal::delivery::{Afterwards, deliver_at_point, prepare};
     use crate::trace;
     use core::sync::atomic::Ordering;
@@ -52,7 +54,7 @@ mod host {
         }
         let interrupted = Interrupted { context, stop };
         gather::stop(&interrupted);
-        if local::ATTENTION.swap(0, Ordering::Acquire) != 0 {
+        if local::ATTENTION.swap(0, Ordering::Acquire) != 0 && !record_locks::postpone() {
             migration::attend(&interrupted);
         }
         if events::is_due() {
@@ -93,6 +95,7 @@ mod host {
         }
         // SAFETY: by the contract above.
         let outcome = unsafe { perform(&entry.context, entry.call) };
+        record_locks::look_after(entry.call[0] & 0xffff_ffff);
         if local::TRACE_CALLS.load(Ordering::Relaxed) != 0 {
             trace::call(&entry.call, outcome.afterwards);
         }
@@ -131,6 +134,10 @@ mod host {
         let [number, arguments @ ..] = call;
         let Some(original) = table::find(number & 0xffff_ffff) else { return Outcome::done(-ENOSYS) };
         let (row, arguments) = rewrite(original, arguments);
+        if closed::is_any() {
+            // SAFETY: by the contract above.
+            unsafe { reach::provide(row, arguments) };
+        }
         // SAFETY: by the contract above.
         if let Some(result) = unsafe { emulate::call(u64::from(row.number), &arguments) } {
             return Outcome::done(result);
@@ -138,14 +145,25 @@ mod host {
         let Some(native) = row.native(kernel::is_x86_64()).map(u64::from) else { return Outcome::done(-ENOSYS) };
         let host_arguments = convert::arguments_to_host(row, arguments);
         // SAFETY: by the contract above.
-        if let Some(result) = unsafe { proc_files::call(u64::from(row.number), native, &host_arguments) } {
-            return Outcome::done(result);
+        unsafe {
+            if let Some(result) = proc_files::call(u64::from(row.number), native, &host_arguments) {
+                return Outcome::done(terminals::answered(u64::from(row.number), &host_arguments, result));
+            }
+            let mut name = terminals::Name::default();
+            if let Some(arguments) = terminals::named(u64::from(row.number), &host_arguments, &mut name) {
+                let result = convert::call(row, native, arguments);
+                return Outcome::done(terminals::answered(u64::from(row.number), &host_arguments, result));
+            }
+            if let Some(result) = terminals::control(u64::from(row.number), &host_arguments) {
+                return Outcome::done(result);
+            }
         }
         let timeout = if number & DEADLINE == 0 { original.timeout.or(row.timeout) } else { row.timeout };
         // SAFETY: by the contract above.
         unsafe {
             if row.blocking == Blocking::No {
-                return Outcome::done(convert::call(row, native, host_arguments));
+                let result = convert::call(row, native, host_arguments);
+                return Outcome::done(terminals::answered(u64::from(row.number), &host_arguments, result));
             }
             match Pending::new(row, native, number, arguments, timeout) {
                 Ok(pending) => block::wait(context, pending),

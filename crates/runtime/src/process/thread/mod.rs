@@ -25,6 +25,8 @@ pub struct Thread {
     pub signals: Signals,
     /// Whether the thread is to stop at its next migration point.
     pub wanted: Wanted,
+    /// The last fault that was not of a missing page: its instruction and its address.
+    fault: [AtomicU64; 2],
     /// Where it has stopped: the address of a `migration::Interrupted` on its machine stack; 0 if it has not.
     pub stopped_at: AtomicU64,
     /// The signals that waited for it when timers were noted for the destination of a move.
@@ -109,6 +111,7 @@ impl Thread {
             leaf: UnsafeCell::new([0; 8]),
             signals: Signals::new(),
             wanted: Wanted::new(),
+            fault: [const { AtomicU64::new(0) }; 2],
             stopped_at: AtomicU64::new(0),
             waited_before: AtomicU64::new(0),
             outermost: AtomicU64::new(0),
@@ -162,6 +165,22 @@ impl Thread {
     /// The id in this host process; 0 if the thread has not begun to run.
     pub fn host_id(&self) -> u64 {
         self.host_id.load(Ordering::Acquire)
+    }
+
+    /// Whether this fault of the calling thread's is another than the last.
+    pub fn is_first_fault(&self, fault: [u64; 2]) -> bool {
+        let mut is_first = false;
+        for (last, this) in self.fault.iter().zip(fault) {
+            is_first |= last.swap(this, Ordering::Relaxed) != this;
+        }
+        is_first
+    }
+
+    /// What of the program's memory the host's handler of signals uses, and the kernel when it calls it: ranges.
+    pub fn used_by_handler(&self) -> [[u64; 2]; 2] {
+        let block = self.thread_pointer.load(Ordering::Relaxed);
+        let [stack, _, size] = self.signals.alternate_stack();
+        [[block, block + block::TLS_GAP], [stack, stack.saturating_add(size)]]
     }
 
     /// Top of the machine stack.

@@ -26,7 +26,7 @@ impl Settings {
         Settings { priority: 0, processors: [0; PROCESSORS], name: [0; NAME_SIZE] }
     }
 
-    /// What the kernel keeps for the calling thread.
+    /// What the kernel keeps for the calling thread, but for its name.
     fn of_host() -> Settings {
         let mut settings = Settings::unknown();
         // SAFETY: buffers are as large as the calls are told, or as they are by definition.
@@ -36,7 +36,6 @@ impl Settings {
             if kernel::call(SCHED_GETAFFINITY, [0, 8 * PROCESSORS as u64, processors]) < 0 {
                 settings.processors = [0; PROCESSORS];
             }
-            kernel::call(PRCTL, [PR_GET_NAME, settings.name.as_mut_ptr() as u64, 0, 0, 0]);
         }
         settings
     }
@@ -46,8 +45,12 @@ impl Thread {
     /// Notes, before a move, what the kernel keeps for the calling thread.
     pub fn note(&self) {
         self.note_time();
-        // SAFETY: only the thread itself uses its settings.
-        unsafe { *self.settings.get() = Settings::of_host() };
+        let mut settings = Settings::of_host();
+        // SAFETY: the name is as large as the call is told; only the thread itself uses its settings.
+        unsafe {
+            kernel::call(PRCTL, [PR_GET_NAME, settings.name.as_mut_ptr() as u64, 0, 0, 0]);
+            *self.settings.get() = settings;
+        }
     }
 
     /// Gives the calling thread what was kept for it. From then on signals come to it.

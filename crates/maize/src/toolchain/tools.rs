@@ -2,8 +2,8 @@
 
 use maize_abi::Isa;
 use maize_abi::image::{OBJECT_SECTION_PREFIX, OBJECT_VERSION_SECTION};
-use maize_driver::cc::terminal;
 use maize_image::Image;
+use maize_terminal as terminal;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;

@@ -1,10 +1,8 @@
 //! What the user sees of Maize itself on standard error: messages, and a line that tells how far a long job has come.
 
-use crate::sysroot::Progress;
 use std::env;
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _, stderr};
-use std::sync::Mutex;
 
 /// Whether messages on standard error may be coloured: it is a terminal, and the user has not asked for none (no-color.org).
 pub fn stderr_has_colours() -> bool {
@@ -35,31 +33,18 @@ fn print(kind: &str, colour: &str, message: &dyn Display) {
 /// a terminal there is no such line.
 pub struct StatusLine {
     enabled: bool,
-    step: Mutex<String>,
 }
 
 impl StatusLine {
     /// An empty line.
     pub fn new() -> StatusLine {
-        StatusLine { enabled: stderr().is_terminal(), step: Mutex::new(String::new()) }
+        StatusLine { enabled: stderr().is_terminal() }
     }
 
     /// Shows a text in place of the one before.
     pub fn show(&self, text: &str) {
         if self.enabled {
             let _ = write!(stderr(), "\r\x1b[K{text}");
-        }
-    }
-
-    /// Shows how far the build of the sysroot has come.
-    pub fn show_build(&self, progress: Progress<'_>) {
-        let mut step = self.step.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        match progress {
-            Progress::Step(name) => {
-                name.clone_into(&mut step);
-                self.show(&format!("maize: building {name}"));
-            }
-            Progress::Units { done, total } => self.show(&format!("maize: building {step}: {done} of {total} files")),
         }
     }
 }

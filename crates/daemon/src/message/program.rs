@@ -1,0 +1,245 @@
+//! What a program is, and what is said to and by its shim.
+
+use crate::hosts::HostProcess;
+use crate::limits::Limits;
+use maize_node::{Address, Fetched};
+use maize_snapshot::TerminalSize;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+/// The name of one attempt to bring a program to another node.
+pub type Transfer = [u8; 16];
+
+/// Where a program is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Location {
+    /// The node.
+    pub node: String,
+    /// Its number there.
+    pub program: u32,
+}
+
+/// Bytes that the kernel has no encoding for: arguments, variables, names of files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Text(Vec<u8>);
+
+impl From<OsString> for Text {
+    fn from(text: OsString) -> Text {
+        Text(text.into_vec())
+    }
+}
+
+impl From<Text> for OsString {
+    fn from(text: Text) -> OsString {
+        OsString::from_vec(text.0)
+    }
+}
+
+impl Text {
+    /// As the kernel takes it.
+    #[must_use]
+    pub fn as_os_str(&self) -> &std::ffi::OsStr {
+        std::ffi::OsStr::from_bytes(&self.0)
+    }
+}
+
+/// A program to be run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Start {
+    /// Of the executable (SHA-256).
+    pub hash: [u8; 32],
+    /// The executable's size in bytes.
+    pub size: u64,
+    /// The program's arguments, its name first.
+    pub arguments: Vec<Text>,
+    /// Its variables.
+    pub environment: Vec<(Text, Text)>,
+    /// Its working directory.
+    pub directory: Text,
+    /// Its file mode creation mask.
+    pub umask: u32,
+    /// Its resource limits.
+    pub limits: Limits,
+    /// The ISA to start on; the machine's own if `None`.
+    pub isa: Option<String>,
+    /// To move between these, if any.
+    pub hop: Option<Hop>,
+    /// How it is attached to who starts it.
+    pub attached: Attached,
+    /// Maize keeps its table of processes, so that it can move while it has children.
+    pub movable: bool,
+    /// An address that it has by itself, wherever it is.
+    pub address: Option<Address>,
+    /// The node whose files it sees, wherever it is; those of the node that it is on if `None`.
+    pub files: Option<String>,
+}
+
+/// A tour between ISAs of one node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hop {
+    /// In this order.
+    pub isas: Vec<String>,
+    /// Time between moves, in microseconds.
+    pub every_us: u64,
+    /// At random, with this seed.
+    pub seed: Option<u64>,
+    /// At most so often.
+    pub limit: u64,
+}
+
+/// Where a program's standard streams are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Attached {
+    /// In a log.
+    No,
+    /// In three pipes.
+    Pipes,
+    /// In a terminal.
+    Terminal {
+        /// Its size.
+        size: TerminalSize,
+        /// Standard error is a pipe of its own.
+        separate_error: bool,
+    },
+}
+
+/// What the shim of a program says to who started it.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum FromProgram {
+    /// It runs.
+    Started {
+        /// Its number.
+        program: u32,
+        /// Resource limits that are lower than it was to have.
+        lowered: Vec<String>,
+    },
+    /// It could not be started.
+    CannotStart {
+        /// The status that `maize run` is to end with.
+        status: i32,
+        /// Why.
+        message: String,
+    },
+    /// It has written this.
+    Output(Stream, #[serde(with = "serde_bytes")] Vec<u8>),
+    /// So many bytes of its input have been taken.
+    Taken(u32),
+    /// It has ended.
+    Ended(Ending),
+    /// It has gone to another node, in this attempt. Only to a shim that hands on its streams, from which nothing but [`ToProgram::EndOfInput`] follows.
+    Left(Transfer),
+    /// Input that it has not read here. Only after [`FromProgram::Left`].
+    Unread(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// That is all that there was here, of input and output.
+    Gone,
+}
+
+/// How a program has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// With this status.
+    Status(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// What who has started a program says to its shim.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToProgram {
+    /// Bytes for its standard input. Not more than [`WINDOW`] that have not been taken.
+    Input(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// There is no more.
+    EndOfInput,
+    /// A signal.
+    Signal(u8),
+    /// The terminal has another size.
+    Resize(TerminalSize),
+}
+
+/// How much of a program's input may be on its way.
+pub const WINDOW: u32 = 1 << 18;
+
+/// Which of its streams a program has written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    /// Standard output.
+    Output,
+    /// Standard error.
+    Error,
+}
+
+/// What a detached program has written at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRecord {
+    /// Microseconds since 1970.
+    pub time_us: u64,
+    /// Where to.
+    pub stream: Stream,
+    /// What.
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+}
+
+/// How a program on a node is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProgramStatus {
+    /// Its number on its node: the process id of its shim.
+    pub program: u32,
+    /// Its name and arguments.
+    pub command: Vec<String>,
+    /// Who has started it.
+    pub started_by: String,
+    /// When, in seconds since 1970.
+    pub started: u64,
+    /// What it is doing.
+    pub state: ProgramState,
+    /// Memory that was brought to its processes, by page faults and otherwise, while they ran here already: of a program that has come from another node, once all of that has been brought.
+    #[serde(default)]
+    pub fetched: Option<Fetched>,
+}
+
+/// What a program is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProgramState {
+    /// It runs.
+    Running,
+    /// It has ended.
+    Ended(Ending),
+    /// It has been given to another node, which has not said whether it has it.
+    Unsettled(Passage),
+    /// It has gone to another node.
+    Moved(Location),
+    /// Its shim is gone, and has not said how it ended.
+    Lost,
+}
+
+/// A program that is one node's or the other's, and it is not known which.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passage {
+    /// Where it is if it has come.
+    pub to: Location,
+    /// The attempt.
+    pub transfer: Transfer,
+    /// What holds it here. They are stopped.
+    pub hosts: Vec<HostProcess>,
+    /// Why it is not known.
+    pub reason: Option<String>,
+}
+
+impl Passage {
+    /// What there is to know and to do about a program with this number, for people.
+    #[must_use]
+    pub fn advice(&self, program: u32) -> String {
+        let Passage { to, reason, .. } = self;
+        let because = reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
+        format!(
+            "{program} waits: it was given to {0}, as {0}:{1}, which has not said whether it has it{because}. It goes on here or there as soon as {0} answers. \
+             If {0} never will: maize node settle {program} --here or --gone",
+            to.node, to.program
+        )
+    }
+}
