@@ -15,7 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -152,6 +154,48 @@ static void datagrams(void)
     clean(message, sizeof *message), clean(part, sizeof *part), clean(control, CMSG_SPACE(sizeof(int)));
     clean(got, sizeof *got), clean(got_part, sizeof *got_part), clean(got_control, CMSG_SPACE(sizeof(int)));
     clean(name, sizeof *name), clean(length, sizeof *length);
+
+    /* Two messages at once. */
+    struct mmsghdr *messages = place(2 * sizeof *messages), two[2];
+    memset(two, 0, sizeof two);
+    for (int index = 0; index < 2; index++) {
+        part = place(sizeof *part);
+        *part = (struct iovec){place(100), 100};
+        memcpy(part->iov_base, sent + index, 100);
+        two[index].msg_hdr.msg_iov = part;
+        two[index].msg_hdr.msg_iovlen = 1;
+    }
+    memcpy(messages, two, sizeof two);
+    CHECK(syscall(SYS_sendmmsg, (long)ends[0], messages, 2l, 0l) == 2 && messages[1].msg_len == 100);
+    int *waiting = place(sizeof *waiting), *value = place(sizeof *value);
+    CHECK(ioctl(ends[1], FIONREAD, waiting) == 0 && *waiting == 100);
+    for (int index = 0; index < 2; index++) {
+        got_part = place(sizeof *got_part);
+        *got_part = (struct iovec){place(100), 100};
+        clean(two[index].msg_hdr.msg_iov, sizeof *part);
+        two[index].msg_hdr.msg_iov = got_part;
+    }
+    clean(messages, sizeof two);
+    messages = place(sizeof two);
+    memcpy(messages, two, sizeof two);
+    CHECK(syscall(SYS_recvmmsg, (long)ends[1], messages, 2l, (long)MSG_DONTWAIT, NULL) == 2);
+    for (int index = 0; index < 2; index++) {
+        got_part = two[index].msg_hdr.msg_iov;
+        CHECK(memcmp(got_part->iov_base, sent + index, 100) == 0);
+        clean(got_part, sizeof *got_part);
+    }
+    clean(messages, sizeof two);
+    *value = 1;
+    length = place(sizeof *length);
+    *length = sizeof *value;
+    CHECK(setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, value, sizeof *value) == 0);
+    value = place(sizeof *value);
+    CHECK(getsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, value, length) == 0 && *value == 1);
+    char *title = place(16);
+    strcpy(title, "missing");
+    CHECK(prctl(PR_SET_NAME, title) == 0);
+    title = place(16);
+    CHECK(prctl(PR_GET_NAME, title) == 0 && strcmp(title, "missing") == 0);
     close(ends[0]);
     close(ends[1]);
 }

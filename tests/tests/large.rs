@@ -160,7 +160,7 @@ fn state(process: u32) -> Option<char> {
 /// nothing if all had followed before the node was stopped.
 fn stopped_in_parts(isas: &[&'static str], arguments: &[String]) -> Result<(Running, Option<(u32, u32)>)> {
     let (_, program) = built()?;
-    let run = Run::new(program).arguments(arguments).placed(hopping(isas, "150ms", 1));
+    let run = Run::new(program).arguments(arguments).placed(hopping(isas, "300ms", 1));
     let running = run.option("--limit=1").start()?;
     let node = running.child.id();
     let begun = Instant::now();
@@ -170,9 +170,9 @@ fn stopped_in_parts(isas: &[&'static str], arguments: &[String]) -> Result<(Runn
         }
         ensure!(begun.elapsed() < PATIENCE, "no host");
     };
-    // The source gives up the program's files as soon as that has left.
+    // The source gives up the program's files as soon as that has left. If this is the destination already, the program ends there.
     while fs::read_link(format!("/proc/{source}/fd/1")).is_ok() || hosts(&running)?.len() < 2 {
-        ensure!(begun.elapsed() < PATIENCE, "it does not move");
+        ensure!(begun.elapsed() < 5 * PATIENCE, "it does not move");
         if state(source).is_none() || state(node) == Some('Z') {
             return Ok((running, None));
         }

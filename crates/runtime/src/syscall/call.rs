@@ -47,6 +47,16 @@ pub enum Reach {
     Parts(u8, u8),
     /// Likewise, a `struct msghdr`.
     Header(u8),
+    /// Likewise, an array of `struct mmsghdr`.
+    Messages(u8, u8),
+    /// `ioctl`'s, [`Reach::Little`] for what terminals, pipes and sockets are asked for.
+    Request,
+    /// `setsockopt`'s.
+    SetOption,
+    /// `getsockopt`'s.
+    GetOption,
+    /// `prctl`'s, [`Reach::Little`] for what programs ask of themselves.
+    Control,
     /// `pselect6`'s sets of descriptors.
     Sets,
     /// `sigaltstack`'s stack.

@@ -4,6 +4,7 @@
 
 pub mod call;
 pub mod numbers;
+pub mod plain;
 pub mod structures;
 pub mod table;
 

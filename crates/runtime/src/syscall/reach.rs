@@ -2,6 +2,7 @@
 //! was received into a missing page is lost. So what it reaches is provided first, and more rather than less.
 
 use super::call::{Call, Reach};
+use super::plain::{is_plain_control, is_plain_option, is_plain_request};
 use crate::memory;
 use crate::migration::{absent, closed};
 use crate::syscall::numbers::PROT_READ;
@@ -10,9 +11,11 @@ use crate::syscall::numbers::PROT_READ;
 const LITTLE: u64 = 4096;
 /// Words of a `struct msghdr`.
 const HEADER: usize = 7;
+/// Bytes of a `struct mmsghdr`.
+const MESSAGE: u64 = 64;
 /// Bytes of a `struct iovec`.
 const PART: u64 = 16;
-/// `IOV_MAX`.
+/// `IOV_MAX`, and as many messages.
 const MOST_PARTS: u64 = 1024;
 
 /// Returns when all is there that a call uses.
@@ -23,6 +26,11 @@ pub unsafe fn provide(row: &Call, arguments: [u64; 6]) {
     let argument = |index: u8| arguments.get(usize::from(index)).copied().unwrap_or(0);
     match row.reach {
         Reach::Everything => return absent::await_all(),
+        Reach::Request if !is_plain_request(arguments[1] as u32) => return absent::await_all(),
+        Reach::SetOption | Reach::GetOption if !is_plain_option(arguments[1] as u32, arguments[2] as u32) => {
+            return absent::await_all();
+        }
+        Reach::Control if !is_plain_control(arguments[0] as u32) => return absent::await_all(),
         Reach::Mapping => {
             let length = if row.arguments > 1 { arguments[1] } else { 1 };
             if closed::has_part(arguments[0], arguments[0].saturating_add(length)) {
@@ -38,20 +46,21 @@ pub unsafe fn provide(row: &Call, arguments: [u64; 6]) {
     // SAFETY: by the contract above; what is read has been provided.
     unsafe {
         match row.reach {
-            Reach::Everything | Reach::Mapping | Reach::Little => {}
+            Reach::Everything | Reach::Mapping | Reach::Little | Reach::Request | Reach::Control => {}
             Reach::Array(address, count, size) => {
                 range(argument(address), argument(count).saturating_mul(size.into()));
             }
             Reach::Parts(address, count) => parts(argument(address), argument(count)),
-            Reach::Header(address) => {
-                let Some([name, name_length, list, count, control, control_length, _]) =
-                    words::<HEADER>(argument(address))
-                else {
-                    return absent::await_all();
-                };
-                range(name, name_length & u64::from(u32::MAX));
-                range(control, control_length);
-                parts(list, count);
+            Reach::Header(address) => header(argument(address)),
+            Reach::Messages(address, count) => {
+                let count = argument(count).min(MOST_PARTS);
+                range(argument(address), count * MESSAGE);
+                (0..count).for_each(|index| header(argument(address).saturating_add(index * MESSAGE)));
+            }
+            Reach::SetOption => range(arguments[3], arguments[4] & u64::from(u32::MAX)),
+            Reach::GetOption => {
+                let Some(length) = read::<u32>(arguments[4]) else { return absent::await_all() };
+                range(arguments[3], length.into());
             }
             Reach::Sets => {
                 for set in 1..=3 {
@@ -60,7 +69,7 @@ pub unsafe fn provide(row: &Call, arguments: [u64; 6]) {
             }
             Reach::Stack => {
                 if arguments[0] != 0 {
-                    let Some([stack, _, size]) = words(arguments[0]) else { return absent::await_all() };
+                    let Some([stack, _, size]) = read::<[u64; 3]>(arguments[0]) else { return absent::await_all() };
                     range(stack, size);
                 }
             }
@@ -74,29 +83,45 @@ fn range(address: u64, length: u64) {
     }
 }
 
+/// What a `struct msghdr` names.
+///
+/// # Safety
+/// As for [`read`].
+unsafe fn header(address: u64) {
+    // SAFETY: by the contract above.
+    let words = unsafe { read::<[u64; HEADER]>(address) };
+    let Some([name, name_length, list, count, control, control_length, _]) = words else {
+        return absent::await_all();
+    };
+    range(name, name_length & u64::from(u32::MAX));
+    range(control, control_length);
+    // SAFETY: by the contract above.
+    unsafe { parts(list, count) };
+}
+
 /// The parts that a list of `struct iovec` names.
 ///
 /// # Safety
-/// As for [`words`].
+/// As for [`read`].
 unsafe fn parts(list: u64, count: u64) {
     // More are refused.
     let count = count.min(MOST_PARTS);
     range(list, count * PART);
     for index in 0..count {
         // SAFETY: by the contract above.
-        let Some([address, length]) = (unsafe { words(list.saturating_add(index * PART)) }) else {
+        let Some([address, length]) = (unsafe { read::<[u64; 2]>(list.saturating_add(index * PART)) }) else {
             return absent::await_all();
         };
         range(address, length);
     }
 }
 
-/// Words of the program's; `None` if they are not in memory that it has mapped: in a constant, or nowhere.
+/// Something of the program's; `None` if it is not in memory that it has mapped: in a constant, or nowhere.
 ///
 /// # Safety
-/// What is mapped there is the program's.
-unsafe fn words<const N: usize>(address: u64) -> Option<[u64; N]> {
-    let end = address.checked_add(size_of::<[u64; N]>() as u64)?;
+/// What is mapped there is the program's, and any bytes are a `T`.
+unsafe fn read<T: Copy>(address: u64) -> Option<T> {
+    let end = address.checked_add(size_of::<T>() as u64)?;
     let mut at = address;
     for region in memory::map().overlapping(address, end) {
         if region.start <= at && u64::from(region.protection) & PROT_READ != 0 {
@@ -104,5 +129,5 @@ unsafe fn words<const N: usize>(address: u64) -> Option<[u64; N]> {
         }
     }
     // SAFETY: it is mapped, and can be read.
-    (at >= end).then(|| unsafe { (address as *const [u64; N]).read_unaligned() })
+    (at >= end).then(|| unsafe { (address as *const T).read_unaligned() })
 }

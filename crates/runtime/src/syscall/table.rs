@@ -1,7 +1,9 @@
 //! Every system call of Linux x86-64 that programs may make, one line each: its name, its number on the ISAs with the
 //! generic table, and what must be done besides translating the number. Pure data.
 
-use super::call::Reach::{Array, Header, Little, Mapping, Parts, Sets, Stack};
+use super::call::Reach::{
+    Array, Control, GetOption, Header, Little, Mapping, Messages, Parts, Request, SetOption, Sets, Stack,
+};
 use super::call::Source::{self, Argument as A, Constant as C};
 use super::call::Unit::{Milliseconds, Timespec, Timeval};
 use super::call::{Call, NONE, call};
@@ -45,7 +47,7 @@ static CALLS: &[Call] = &[
     call(12, "brk", 214, 1).reaches(Mapping),
     call(13, "rt_sigaction", 134, 4).reaches(Little),
     call(14, "rt_sigprocmask", 135, 4).reaches(Little),
-    call(16, "ioctl", 29, 3).restart(),
+    call(16, "ioctl", 29, 3).restart().reaches(Request),
     call(17, "pread64", 67, 4).restart().reaches(Array(1, 2, 1)),
     call(18, "pwrite64", 68, 4).restart().reaches(Array(1, 2, 1)),
     call(19, "readv", 65, 3).restart().reaches(Parts(1, 2)),
@@ -83,8 +85,8 @@ static CALLS: &[Call] = &[
     call(51, "getsockname", 204, 3).reaches(Little),
     call(52, "getpeername", 205, 3).reaches(Little),
     call(53, "socketpair", 199, 4).reaches(Little),
-    call(54, "setsockopt", 208, 5),
-    call(55, "getsockopt", 209, 5),
+    call(54, "setsockopt", 208, 5).reaches(SetOption),
+    call(55, "getsockopt", 209, 5).reaches(GetOption),
     call(56, "clone", 220, 5).reaches(Little),
     call(57, "fork", NONE, 0).becomes(56, [C(17), C(0), C(0), C(0), C(0), C(0)]),
     call(58, "vfork", NONE, 0).becomes(56, [C(17), C(0), C(0), C(0), C(0), C(0)]),
@@ -181,7 +183,7 @@ static CALLS: &[Call] = &[
     call(152, "munlockall", 231, 0).reaches(Little),
     call(153, "vhangup", 58, 0),
     call(155, "pivot_root", 41, 2),
-    call(157, "prctl", 167, 5),
+    call(157, "prctl", 167, 5).reaches(Control),
     call(158, "arch_prctl", NONE, 2).reaches(Little),
     call(159, "adjtimex", 171, 1),
     call(160, "setrlimit", 164, 2).reaches(Little),
@@ -305,7 +307,7 @@ static CALLS: &[Call] = &[
     call(296, "pwritev", 70, 5).restart().reaches(Parts(1, 2)),
     call(297, "rt_tgsigqueueinfo", 240, 4).process_ids(0b11).reaches(Little),
     call(298, "perf_event_open", 241, 5),
-    call(299, "recvmmsg", 243, 5).restart().timeout(4, Timespec),
+    call(299, "recvmmsg", 243, 5).restart().timeout(4, Timespec).reaches(Messages(1, 2)),
     call(300, "fanotify_init", 262, 2),
     call(301, "fanotify_mark", 263, 5),
     call(302, "prlimit64", 261, 4).process_ids(0b1).reaches(Little),
@@ -313,7 +315,7 @@ static CALLS: &[Call] = &[
     call(304, "open_by_handle_at", 265, 3).open_flags(2),
     call(305, "clock_adjtime", 266, 2),
     call(306, "syncfs", 267, 1).reaches(Little),
-    call(307, "sendmmsg", 269, 4).restart(),
+    call(307, "sendmmsg", 269, 4).restart().reaches(Messages(1, 2)),
     call(308, "setns", 268, 2),
     call(309, "getcpu", 168, 3).reaches(Little),
     call(310, "process_vm_readv", 270, 6).process_ids(0b1),
@@ -397,7 +399,9 @@ mod tests {
         for call in CALLS {
             let count = call.arguments;
             let is_known = match call.reach {
-                Array(address, elements, _) | Parts(address, elements) => address < count && elements < count,
+                Array(address, elements, _) | Parts(address, elements) | Messages(address, elements) => {
+                    address < count && elements < count
+                }
                 Header(address) => address < count,
                 _ => true,
             };
