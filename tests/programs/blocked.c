@@ -33,12 +33,12 @@ static int wait_for_input(void)
 
 static int sleep_in_full(void)
 {
-    struct timespec begin, end, time = {0, 700000000};
+    struct timespec begin, end, time = {2, 0};
     clock_gettime(CLOCK_MONOTONIC, &begin);
     int result = nanosleep(&time, NULL);
     clock_gettime(CLOCK_MONOTONIC, &end);
     long milliseconds = (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000;
-    printf("slept: %d, long enough: %d, not twice as long: %d\n", result, milliseconds >= 700, milliseconds < 1400);
+    printf("slept: %d, long enough: %d, not much longer: %d\n", result, milliseconds >= 2000, milliseconds < 30000);
     return 0;
 }
 

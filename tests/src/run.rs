@@ -1,5 +1,6 @@
 //! Runs programs: by themselves, on one ISA, or hopping.
 
+use crate::check::Checked as _;
 use crate::report::Report;
 use crate::toolchain::maize;
 use anyhow::{Context, Result, bail};
@@ -13,6 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
+
+/// So often [`Run::moving`] runs a program.
+const TRIES: u32 = 6;
 
 /// Where a program runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -154,6 +158,20 @@ impl Run {
     pub fn timeout(mut self, timeout: Duration) -> Run {
         self.timeout = timeout;
         self
+    }
+
+    /// Runs it until it has moved so many times at least, each time with this output: on a machine that is busy with something else it may be over before.
+    ///
+    /// # Errors
+    /// If it printed something else, or moved less in each of many runs.
+    pub fn moving(self, expected: &[u8], times: usize) -> Result<Report> {
+        for _ in 1..TRIES {
+            let report = self.clone().run()?.printed(expected)?.moved(0)?;
+            if report.migrations.len() >= times {
+                return Ok(report);
+            }
+        }
+        self.run()?.printed(expected)?.moved(times)
     }
 
     fn command(&self, report: &Path) -> Command {

@@ -164,7 +164,11 @@ fn kill(process: u32, signal: Signal) -> Result<()> {
 fn kill_with_hosts(shim: u32) -> Result<()> {
     let hosts = std::fs::read_to_string(format!("/proc/{shim}/task/{shim}/children"))?;
     kill(shim, Signal::KILL)?;
-    hosts.split_whitespace().try_for_each(|host| kill(host.parse()?, Signal::KILL))
+    // The daemon may have done that meanwhile.
+    for host in hosts.split_whitespace() {
+        let _ = kill(host.parse()?, Signal::KILL);
+    }
+    Ok(())
 }
 
 /// Nodes of which b is behind a proxy and has the executable, so that moves there are all alike.

@@ -69,7 +69,7 @@ fn cxx_survives_moves_without_optimisation() -> Result<()> {
     let program = Compiler::Maize.build_cxx_program("-O0", "cxx", &directory)?;
     for seed in 1..=runs()? {
         let run = Run::new(&program).placed(Placement::hopping("20ms", Some(seed)));
-        run.run()?.printed(&built()?.expected)?.moved(10)?;
+        run.moving(&built()?.expected, 10)?;
     }
     Ok(())
 }
@@ -107,7 +107,7 @@ fn threads_of_cxx_work_on_each_isa_and_moving() -> Result<()> {
     let expected = Run::new(&native).arguments(["40"]).run()?.succeeded()?.stdout;
     for seed in 1..=3 {
         let run = Run::new(&program).arguments(["40"]).placed(Placement::hopping("10ms", Some(seed)));
-        run.run()?.printed(&expected)?.moved(5)?;
+        run.moving(&expected, 5)?;
     }
     Ok(())
 }
@@ -120,7 +120,7 @@ fn a_program_moves_in_another_unit_s_copy_of_an_inline_function() -> Result<()> 
     Compiler::Maize.build_cxx(&[source.join("elsewhere.cpp")], &["-O0", "-c"], &object)?;
     Compiler::Maize.build_cxx(&[object, source.join("main.cpp")], &["-O2"], &program)?;
     let run = Run::new(&program).placed(Placement::hopping("20ms", Some(1)));
-    run.run()?.printed(b"79999999800000000 499500\n")?.moved(5).map(drop)
+    run.moving(b"79999999800000000 499500\n", 5).map(drop)
 }
 
 /// What the C++ library says before it ends a program.

@@ -14,10 +14,17 @@ fn children_move_by_themselves_and_are_waited_for() -> Result<()> {
     let expected = Run::new(native).run()?.succeeded()?.stdout;
     ensure!(!String::from_utf8_lossy(&expected).contains("NO"), "not even natively");
     for seed in 1..=4 {
-        let run = Run::new(&program).placed(Placement::hopping("20ms", Some(seed)));
-        let report = run.run()?.printed(&expected)?.moved(10)?;
-        let moved = report.children.iter().filter(|child| !child.migrations.is_empty()).count();
-        ensure!(moved >= 3, "only {moved} of {} children moved, seed {seed}", report.children.len());
+        // On a busy machine they are over before they have moved, unless they compute for longer.
+        for times in ["1", "4", "16"] {
+            let run = Run::new(&program).placed(Placement::hopping("20ms", Some(seed)));
+            let report = run.variable("FAMILY_TIMES", times).run()?.printed(&expected)?.moved(0)?;
+            let moved = report.children.iter().filter(|child| !child.migrations.is_empty()).count();
+            let (moves, children) = (report.migrations.len(), report.children.len());
+            if moved >= 3 && moves >= 10 {
+                break;
+            }
+            ensure!(times != "16", "{moves} moves, and {moved} of {children} children moved, seed {seed}");
+        }
     }
     Ok(())
 }

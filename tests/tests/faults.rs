@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// Steps of the program: some seconds.
-const STEPS: &str = "200";
+const STEPS: &str = "400";
 /// So long a node is off the network: unnoticed, until it is said to be down, and until connections are given up.
 const AWAY: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(6), Duration::from_secs(20)];
 /// Everything is known by then, whatever was cut.

@@ -56,7 +56,7 @@ fn features_survive_moves_without_optimisation() -> Result<()> {
     let program = Compiler::Maize.build_program_at("-O0", "features", &directory)?;
     for seed in 1..=2 {
         let run = Run::new(&program).placed(Placement::hopping("15ms", Some(seed)));
-        run.run()?.printed(&built.expected)?.moved(10)?;
+        run.moving(&built.expected, 10)?;
     }
     Ok(())
 }

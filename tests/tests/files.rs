@@ -73,7 +73,7 @@ fn a_program_has_its_home_s_files_wherever_it_is() -> Result<()> {
     fs::create_dir(&left)?;
     let expected = journey.natively(&[&natively.display().to_string(), "400"])?;
     ensure!(expected.status == 4, "{expected:?}");
-    let mut name = start(&journey, &[&moving.display().to_string(), "400", "10000"])?;
+    let mut name = start(&journey, &[&moving.display().to_string(), "400", "30000"])?;
     for to in ["c", "a", "b", "a", "c", "b"] {
         journey.wait_for_progress(&name)?;
         name = journey.cluster.succeed(0, &["migrate", &name, "--to", to])?.trim().to_owned();

@@ -30,8 +30,8 @@ fn what_a_program_does_with_missing_pages_under_an_emulator_is_what_it_does_nati
         let arguments = arguments(seed, 1500);
         let expected = Run::new(native).arguments(&arguments).run()?.succeeded()?.stdout;
         let placement = Placement::Hopping { isas: ISAS.to_vec(), every: "40ms", seed: Some(seed) };
-        let report = Run::new(program).arguments(&arguments).placed(placement).run()?;
-        let report = report.printed(&expected).with_context(|| format!("seed {seed}"))?.moved(3)?;
+        let run = Run::new(program).arguments(&arguments).placed(placement);
+        let report = run.moving(&expected, 3).with_context(|| format!("seed {seed}"))?;
         let to_emulator = report.migrations.iter().filter(|migration| migration.to != "x86_64");
         let fetched: Vec<_> = to_emulator.map(|migration| migration.fetched.as_ref()).collect();
         ensure!(fetched.iter().any(Option::is_some), "seed {seed}: nothing followed to an emulator");

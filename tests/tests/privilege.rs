@@ -45,7 +45,7 @@ fn they_are_refused_wherever_a_program_goes() -> Result<()> {
     let Some(journey) = Journey::new(env!("CARGO_TARGET_TMPDIR"), "privilege-moves", "refused", 3)? else {
         return Ok(());
     };
-    let mut name = journey.start(0, &["300", "10000"])?;
+    let mut name = journey.start(0, &["300", "30000"])?;
     for to in ["b", "c", "a", "b", "a"] {
         journey.wait_for_progress(&name)?;
         name = journey.cluster.succeed(0, &["migrate", &name, "--to", to])?.trim().to_owned();
@@ -88,7 +88,7 @@ fn a_program_has_the_limits_of_who_starts_it_wherever_it_goes() -> Result<()> {
     };
     ensure!(run(&["a", &program, "10"])? == expected("10")?, "on the same machine");
     ensure!(run(&["b", "--isa", "aarch64", &program, "10"])? == expected("10")?, "on an emulator");
-    let mut name = run(&["a", "--detach", &program, "300", "10000"])?.trim().to_owned();
+    let mut name = run(&["a", "--detach", &program, "300", "30000"])?.trim().to_owned();
     for to in ["b", "c", "a", "b", "a"] {
         journey.wait_for_progress(&name)?;
         name = journey.cluster.succeed(0, &["migrate", &name, "--to", to])?.trim().to_owned();
@@ -106,7 +106,7 @@ fn a_program_that_may_have_few_files_stays_and_is_not_harmed() -> Result<()> {
     let mut command = journey.cluster.network.command(0, "prlimit");
     command.env("MAIZE_NODE_DIR", journey.cluster.directory(0)).args(["--nofile=500:600", "--"]).arg(maize());
     let output =
-        command.args(["run", "--node", "a", "--detach"]).arg(&journey.program).args(["200", "10000"]).output()?;
+        command.args(["run", "--node", "a", "--detach"]).arg(&journey.program).args(["200", "30000"]).output()?;
     let name = text(&output.stdout).trim().to_owned();
     journey.wait_for_progress(&name)?;
     journey.cluster.fail(0, &["migrate", &name, "--to", "b"], "too many files are open")?;

@@ -24,7 +24,7 @@ fn a_stack_10_000_frames_deep_moves() -> Result<()> {
     let (native, program) = build("deep_stack")?;
     let arguments = ["10000", "600000000"];
     let run = Run::new(program).arguments(arguments).placed(Placement::hopping("50ms", None));
-    let report = run.run()?.printed(&expected(&native, &arguments)?)?.moved(3)?;
+    let report = run.moving(&expected(&native, &arguments)?, 3)?;
     let deepest = report.migrations.iter().map(|migration| migration.frames).max().unwrap_or(0);
     ensure!(deepest > 10_000, "no move with 10,000 frames: {:?}", report.migrations);
     Ok(())
@@ -126,7 +126,7 @@ fn a_blocked_open_keeps_its_flags() -> Result<()> {
 fn a_sleep_moves_and_lasts_as_long_as_asked() -> Result<()> {
     let (native, program) = build("blocked")?;
     let run = Run::new(program).arguments(["sleep"]).placed(Placement::hopping("50ms", None));
-    run.run()?.printed(&expected(&native, &["sleep"])?)?.moved(1).map(drop)
+    run.moving(&expected(&native, &["sleep"])?, 1).map(drop)
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_dead_destination_leaves_the_program_at_its_source() -> Result<()> {
     let arguments = ["100", "200000000"];
     let run = Run::new(program).arguments(arguments).placed(Placement::hopping("20ms", None));
     let run = run.option("--kill-destination=1").option("--kill-destination=3");
-    let report = run.run()?.printed(&expected(&native, &arguments)?)?.moved(3)?;
+    let report = run.moving(&expected(&native, &arguments)?, 3)?;
     ensure!(report.stays.len() >= 2, "killed two destinations, but stays: {:?}", report.stays);
     ensure!(report.stays.iter().all(|stay| !stay.reason.is_empty()), "no reason: {:?}", report.stays);
     // The first move is to the second ISA; it stayed on the first, and went from there the next time.
@@ -159,12 +159,18 @@ fn open_files_and_pipes_carry_on() -> Result<()> {
     let directory = fresh_directory(env!("CARGO_TARGET_TMPDIR"), "files-run")?;
     let expected = Run::new(native).directory(&directory).run()?.succeeded()?.stdout;
     ensure!(!String::from_utf8_lossy(&expected).contains("NO"), "not even natively");
-    for seed in 1..=3 {
+    let mut moves = 0;
+    for seed in 1..=12 {
         let directory = fresh_directory(env!("CARGO_TARGET_TMPDIR"), "files-run")?;
         let run = Run::new(&program).directory(&directory).placed(Placement::hopping("10ms", Some(seed)));
-        run.run()?.printed(&expected)?.moved(3)?;
+        moves += run.run()?.printed(&expected)?.moved(0)?.migrations.len();
         ensure!(fs::read(directory.join("append"))? == b"one\ntwo\n", "what was appended, seed {seed}");
+        // On a busy machine it may be over before it has moved.
+        if seed >= 3 && moves >= 9 {
+            break;
+        }
     }
+    ensure!(moves >= 9, "only {moves} moves");
     Ok(())
 }
 

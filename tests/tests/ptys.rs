@@ -12,15 +12,15 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[test]
 fn both_sides_go_on_when_each_of_their_processes_moves() -> Result<()> {
     let (native, program) = build_both("ptys", env!("CARGO_TARGET_TMPDIR"))?;
-    let expected = Run::new(native).run()?.succeeded()?.stdout;
+    let expected = Run::new(native).arguments(["300", "100"]).run()?.succeeded()?.stdout;
     ensure!(!String::from_utf8_lossy(&expected).contains("NO"), "not even natively");
     for seed in 1..=4 {
-        let run = Run::new(&program).placed(Placement::hopping("10ms", Some(seed)));
-        let report = run.run()?.printed(&expected)?.moved(5)?;
+        let run = Run::new(&program).arguments(["300", "4000"]).placed(Placement::hopping("10ms", Some(seed)));
+        let report = run.moving(&expected, 5)?;
         ensure!(report.children.iter().any(|child| !child.migrations.is_empty()), "no child moved, seed {seed}");
     }
     for placement in ISAS.iter().map(|isa| Placement::On(isa)).chain([Placement::Directly]) {
-        Run::new(&program).placed(placement).run()?.printed(&expected)?.succeeded()?;
+        Run::new(&program).arguments(["300", "100"]).placed(placement).run()?.printed(&expected)?.succeeded()?;
     }
     Ok(())
 }
@@ -38,7 +38,7 @@ fn they_go_to_other_nodes_with_what_is_in_them() -> Result<()> {
     ensure!(expected.status == 0 && !expected.output.contains("NO"), "{expected:?}");
     for seed in 1..=3 {
         let mut random = Random(seed);
-        let mut name = journey.start(0, &["300", "8000"])?;
+        let mut name = journey.start(0, &["300", "30000"])?;
         for step in 0..4 {
             journey.wait_for_progress(&name)?;
             let _taken = take_numbers(random.below(4))?;
@@ -56,7 +56,7 @@ fn a_move_that_fails_leaves_them_as_they_were() -> Result<()> {
     let root = env!("CARGO_TARGET_TMPDIR");
     let Some((journey, proxy)) = Journey::with_proxy(root, "ptys-fails", "ptys", 2)? else { return Ok(()) };
     let expected = journey.natively(&["300", "100"])?;
-    let name = journey.start(0, &["300", "8000"])?;
+    let name = journey.start(0, &["300", "30000"])?;
     journey.wait_for_progress(&name)?;
     journey.cluster.succeed(0, &["migrate", &name, "--to", "b", "--dry-run"])?;
     for point in [Point::Restored, Point::Commit, Point::Restored] {
@@ -73,7 +73,7 @@ fn one_that_is_a_sessions_own_is_named_and_the_program_runs_on() -> Result<()> {
     let Some(journey) = Journey::new(env!("CARGO_TARGET_TMPDIR"), "ptys-session", "ptys", 2)? else { return Ok(()) };
     let expected = journey.natively(&["300", "100", "session"])?;
     ensure!(expected.status == 0 && !expected.output.contains("NO"), "{expected:?}");
-    let name = journey.start(0, &["300", "8000", "session"])?;
+    let name = journey.start(0, &["300", "30000", "session"])?;
     journey.wait_for_progress(&name)?;
     journey.cluster.fail(0, &["migrate", &name, "--to", "b"], "a terminal that is a session's own")?;
     journey.wait_for_progress(&name)?;

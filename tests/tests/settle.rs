@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Steps of the program: some seconds.
-const STEPS: &str = "250";
+const STEPS: &str = "500";
 
 /// What to do about a program.
 fn advice(name: &str) -> Result<String> {

@@ -251,6 +251,9 @@ mod tests {
         decide(&directory, &[3; 16], None).unwrap();
         let [came, comes, never] = ["01", "02", "03"].map(|byte| byte.repeat(16));
         let arriving = Arriving::new(&program, &[2; 16]).unwrap();
+        // However long the disk has taken by now.
+        let late = std::time::SystemTime::now() + 1000 * YOUNG;
+        File::open(directory.arrivals().join(&came)).unwrap().set_modified(late).unwrap();
         clean(&directory, |_, _| panic!("it is young"));
         assert_eq!(names(&directory), [came.clone(), comes].into(), "{never} is needed no more");
         drop(arriving);

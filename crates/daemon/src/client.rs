@@ -113,7 +113,7 @@ impl Node {
         let address = if address.contains(':') { address.to_owned() } else { format!("{address}:{}", crate::PORT) };
         let connection = channel::connect(&address, self.identity.private(), &token.member, PATIENCE)?;
         let lost = |source| NodeError::Lost { peer: address.clone(), source };
-        connection.socket.set_read_timeout(Some(PATIENCE)).map_err(lost)?;
+        connection.socket.set_read_timeout(Some(ANSWERS)).map_err(lost)?;
         let (sealer, opener) = connection.state.resume(connection.socket).map_err(lost)?;
         let mut connection = Connection { name: address.clone(), sealer, opener };
         let listen = self.identity.configuration.listen;

@@ -172,7 +172,8 @@ impl Departures {
     /// # Errors
     /// If the program cannot be woken, or is not looked after any more.
     pub fn precopy(&self) -> io::Result<Precopy> {
-        let until = Instant::now() + WATCHES_WITHIN;
+        // The program runs meanwhile.
+        let until = Instant::now() + 4 * WATCHES_WITHIN;
         loop {
             let waits = Instant::now() < until;
             if let Some(trackers) = self.question(|tell| Asked::Watch(waits, tell))? {

@@ -112,6 +112,11 @@ struct Request {
 }
 
 impl Request {
+    /// Whether the source has not left by now, and nobody has been told that.
+    fn may_be_overdue(&self) -> bool {
+        self.departed.is_none() && !self.overdue_reported
+    }
+
     /// The report of a move that did not happen.
     fn stay(&self, source: &Host, destination: &Host, reason: String) -> Stay {
         Stay {
@@ -332,7 +337,7 @@ impl Program {
             Some(Destination { phase: Phase::Ready, .. }) if self.may_be_asked() && self.is_timed() => {
                 Some(self.deadline)
             }
-            Some(Destination { phase: Phase::Asked(request), .. }) if !request.overdue_reported => {
+            Some(Destination { phase: Phase::Asked(request), .. }) if request.may_be_overdue() => {
                 Some(request.at + options.patience)
             }
             _ => None,
@@ -447,7 +452,7 @@ impl Program {
     fn report_overdue(&mut self, common: &mut Common<'_>) {
         let now = common.started.elapsed();
         let Some(Destination { host, phase: Phase::Asked(request), .. }) = &mut self.next else { return };
-        if request.overdue_reported || now < request.at + common.options.patience {
+        if !request.may_be_overdue() || now < request.at + common.options.patience {
             return;
         }
         request.overdue_reported = true;

@@ -1,6 +1,6 @@
 /* Cancellation as in musl, but for the signal handler: musl's moves the program counter of an interrupted
- * system call, which is not portable. Here SIGCANCEL interrupts the call instead of restarting it, and
- * __syscall_cp_c finds the request. */
+ * system call, which is not portable. Here SIGCANCEL ends a call that is a cancellation point
+ * (syscall_cp.c), and __syscall_cp_c finds the request. */
 #define _GNU_SOURCE
 #include "pthread_impl.h"
 
@@ -19,7 +19,7 @@ static void handle_request(int signal)
 
 static int install_handler(void)
 {
-	struct sigaction action = { .sa_handler = handle_request };
+	struct sigaction action = { .sa_handler = handle_request, .sa_flags = SA_RESTART };
 	memset(&action.sa_mask, -1, _NSIG/8);
 	return __libc_sigaction(SIGCANCEL, &action, 0);
 }

@@ -1,6 +1,9 @@
-/* A system call that is a cancellation point. A cancellation request that comes after the check interrupts
- * the call (pthread_cancel.c), and __syscall_cp_c acts on EINTR. */
+/* A system call that is a cancellation point. A cancellation request that comes after the check ends it with
+ * EINTR, also if the call has not begun yet (CANCELLABLE in crates/runtime/src/syscall/mod.rs), and
+ * __syscall_cp_c acts on that. */
 #include "pthread_impl.h"
+
+#define CANCELLABLE (1L << 35)
 
 hidden long __cancel(void);
 
@@ -10,5 +13,5 @@ hidden long __syscall_cp_asm(volatile void *cancel, syscall_arg_t number,
 {
 	if (*(volatile int *)cancel)
 		return __cancel();
-	return __maize_syscall(number, a1, a2, a3, a4, a5, a6);
+	return __maize_syscall(number | CANCELLABLE, a1, a2, a3, a4, a5, a6);
 }

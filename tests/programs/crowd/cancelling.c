@@ -46,6 +46,34 @@ static void *later(void *argument)
     return 0;
 }
 
+static int delay;
+
+static void *about_to_read(void *argument)
+{
+    char byte;
+    ready++;
+    work(4, delay);
+    (void)!read(ends[0], &byte, 1);
+    return argument;
+}
+
+/* Asked at about the time at which they begin to wait. */
+static void just_then(void)
+{
+    int cancelled = 0;
+    for (int round = 0; round < 1000; round++) {
+        ready = 0;
+        delay = round % 37;
+        pthread_t thread = begin(about_to_read, 0);
+        while (!ready)
+            sched_yield();
+        work(5, round % 41);
+        pthread_cancel(thread);
+        cancelled += (void *)end(thread) == PTHREAD_CANCELED;
+    }
+    printf("cancelled %d just then\n", cancelled);
+}
+
 void cancelling(void)
 {
     static void *(*const functions[])(void *) = { in_read, at_test, later };
@@ -68,6 +96,7 @@ void cancelling(void)
             cancelled += (void *)end(threads[i]) == PTHREAD_CANCELED;
         printf("cancelled %d cleaned %d\n", cancelled, cleaned);
     }
+    just_then();
     close(ends[0]);
     close(ends[1]);
 }

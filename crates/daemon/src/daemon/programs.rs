@@ -89,12 +89,11 @@ impl Programs {
         if self.running() >= MOST {
             return Err(NodeError::Invalid(format!("{MOST} programs run here already")));
         }
-        let (child, mut link) = start_itself("shim").map_err(NodeError::system("starting a shim"))?;
-        let program = child.id();
-        let handed_over =
-            link::hand_over(&mut link, order, sockets).map_err(NodeError::system("handing over a connection"));
-        lock(&self.running).insert(program, Running { link, child: Some(child) });
-        handed_over
+        let (child, link) = start_itself("shim").map_err(NodeError::system("starting a shim"))?;
+        let mut to_shim = link.try_clone().map_err(NodeError::system("starting a shim"))?;
+        // Before it can tell anyone that it runs.
+        lock(&self.running).insert(child.id(), Running { link, child: Some(child) });
+        link::hand_over(&mut to_shim, order, sockets).map_err(NodeError::system("handing over a connection"))
     }
 
     /// Whether a program runs.

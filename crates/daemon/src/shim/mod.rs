@@ -319,13 +319,16 @@ impl Shim {
         };
         let Some(sealer) = connection else {
             let _ = fs::remove_dir_all(directory.join("bin"));
-            let _ = fs::remove_file(link::socket(directory));
             addresses::forget(directory);
-            if is_away {
+            let ended = || self.resident.becomes_at_last(ProgramState::Ended(ending));
+            // Who finds the program running can ask it until this is known: that takes a write to disk.
+            let is_known = (!is_away).then(&ended);
+            let _ = fs::remove_file(link::socket(directory));
+            return is_known.unwrap_or_else(|| {
                 self.resident.wait_for_answers();
                 leave::follow_up(&self.resident, &self.signals);
-            }
-            return self.resident.becomes_at_last(ProgramState::Ended(ending));
+                ended()
+            });
         };
         {
             // Who started it hears all there is to say.
@@ -501,7 +504,7 @@ fn listen(resident: &Arc<Resident>, to_signals: &Arc<PipeWriter>) -> Result<()> 
         let mut watchers = Vec::new();
         for mut stream in listener.incoming().flatten() {
             let mut answer = || -> io::Result<bool> {
-                stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+                stream.set_read_timeout(Some(Duration::from_secs(10)))?;
                 let question = receive::<Question>(&mut stream, QUESTIONS_LIMIT)?;
                 if let Some(Question::Leave(order)) = question {
                     let connection = link::receive_socket(&stream)?;

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 /// Time between looks.
 const GLANCE: Duration = Duration::from_millis(1);
 /// Who hands on what the program has written does that at once, unless the link is stuck.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where goes what is typed.
 enum To {

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Time between looks.
 pub(super) const GLANCE: Duration = Duration::from_millis(1);
 /// The kernel echoes at once what is typed, unless the program or a key has stopped the terminal.
-const PATIENCE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 /// So much that is not read the line discipline holds (`N_TTY_BUF_SIZE`), but for one byte.
 pub(super) const HELD: usize = 4095;
 /// Pieces that leave no large buffer behind before the line discipline (the least size of a `struct tty_buffer`).

@@ -24,7 +24,7 @@ const SLAVE: u32 = 136;
 /// Of what a terminal can hold (4,095 bytes in the line discipline, and some 17 KB before it), so much may wait on either side. What is before the line discipline has not been echoed.
 const MUCH: u64 = 3072;
 /// The kernel takes microseconds to hand on what has been written. So often it is looked at, [`GLANCE`] apart, without any of that.
-const LOOKS: u32 = 1000;
+const LOOKS: u32 = 10_000;
 /// What waits before the line discipline is in buffers (`struct tty_buffer`), each for twice as much as what it was made for, of which one takes at most so many bytes (`TTY_BUFFER_PAGE`). So written
 /// in such pieces as much fits as in any.
 const LARGE: usize = 1792;

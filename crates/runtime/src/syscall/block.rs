@@ -5,7 +5,7 @@
 use super::call::{Blocking, Call, Unit};
 use super::convert::{self, Events};
 use super::numbers::*;
-use super::{DEADLINE, Outcome, PARTIAL, STARTED, attend, kernel};
+use super::{CANCELLABLE, DEADLINE, Outcome, PARTIAL, STARTED, attend, is_ended_by, kernel};
 use crate::isa::{self, CANCELLED, Context};
 use crate::local;
 use crate::migration::{Stop, record_locks};
@@ -32,6 +32,8 @@ pub struct Pending {
     written: Option<u64>,
     /// Whether it has been in the kernel before.
     started: bool,
+    /// [`CANCELLABLE`], if it is.
+    cancellable: u64,
 }
 
 /// What an issue needs on the machine stack.
@@ -54,9 +56,16 @@ impl Pending {
         arguments: [u64; 6],
         timeout: Option<(u8, Unit)>,
     ) -> Result<Pending, i64> {
-        let started = number & STARTED != 0;
-        let mut pending =
-            Pending { row, native, arguments, deadline: None, unit: Unit::Timespec, written: None, started };
+        let mut pending = Pending {
+            row,
+            native,
+            arguments,
+            deadline: None,
+            unit: Unit::Timespec,
+            written: None,
+            started: number & STARTED != 0,
+            cancellable: number & CANCELLABLE,
+        };
         if number & PARTIAL != 0 {
             pending.written = Some(arguments[3]);
         }
@@ -100,7 +109,7 @@ impl Pending {
 
     /// The call, to be issued again, here or elsewhere.
     fn again(&self) -> [u64; 7] {
-        let mut number = self.number();
+        let mut number = self.number() | self.cancellable;
         let mut arguments = self.arguments;
         if let Some((index, deadline)) = self.deadline {
             number |= DEADLINE;
@@ -333,10 +342,11 @@ fn is_cut_short(pending: &Pending, result: i64) -> bool {
 /// That of the call.
 unsafe fn interrupted_by_handler(pending: &Pending, mask: u64, has_own_mask: bool, deliverable: u64) -> Outcome {
     let first = u64::from(deliverable.trailing_zeros()) + 1;
+    let ends = is_ended_by(pending.cancellable, deliverable);
     let restarts = pending.row.blocking == Blocking::Restart
         && signals::action(first).is_some_and(|action| action.flags & SA_RESTART != 0);
     // If the kernel was never entered, the signal came before the call.
-    let afterwards = if restarts || !pending.started && !has_own_mask {
+    let afterwards = if !ends && (restarts || !pending.started && !has_own_mask) {
         Afterwards::Again(pending.again())
     } else if let Some(written) = pending.written {
         Afterwards::Return(written as i64)

@@ -34,6 +34,7 @@ mod host {
     use crate::migration::{self, Interrupted, Stop, closed, gather, record_locks};
     use crate::points;
     use crate::process::{Thread, proc_files, terminals};
+    use crate::signal::bit;
     use crate::signal::delivery::{Afterwards, deliver_at_point, prepare};
     use crate::trace;
     use core::sync::atomic::Ordering;
@@ -47,6 +48,17 @@ mod host {
     /// Set in the number of a call that is issued again after it has been in the kernel: a signal that comes interrupts it,
     /// even if it comes while the call is not being made.
     pub const STARTED: u64 = 1 << 34;
+    /// Set in the number of a call that is a cancellation point (libc/src/thread/syscall_cp.c): a request that comes before the kernel is entered ends it, too, for it comes after the look
+    /// whether there is one.
+    pub const CANCELLABLE: u64 = 1 << 35;
+
+    /// The libc's signal for such requests.
+    const SIGCANCEL: u64 = 33;
+
+    /// Whether a call with this number ends with `EINTR` because of these signals, whenever they come.
+    pub fn is_ended_by(number: u64, signals: u64) -> bool {
+        number & CANCELLABLE != 0 && signals & bit(SIGCANCEL) != 0
+    }
 
     /// Hears the node, or the thread that has heard it, if the program can move at this point.
     pub(super) fn attend(context: &Context, stop: Stop<'_>) {
@@ -88,8 +100,13 @@ mod host {
         let wanted = points::begin_call();
         if (events::count() && events::pass_call(entry.call[0])) || wanted {
             attend(&entry.context, Stop::Call(entry.call));
-            if signals.deliverable(signals.mask()) != 0 && entry.call[0] & STARTED == 0 {
-                entry.delivery = prepare(Afterwards::Again(entry.call), signals.mask());
+            let deliverable = signals.deliverable(signals.mask());
+            if deliverable != 0 && entry.call[0] & STARTED == 0 {
+                let afterwards = match is_ended_by(entry.call[0], deliverable) {
+                    true => Afterwards::Return(-EINTR),
+                    false => Afterwards::Again(entry.call),
+                };
+                entry.delivery = prepare(afterwards, signals.mask());
                 points::end_call();
                 return 0;
             }
