@@ -49,7 +49,8 @@ fn wait_for_a_move(running: &mut Running) -> Result<BufReader<std::process::Chil
 fn oldest_child(pid: u32) -> Result<Option<u32>> {
     let mut children = Vec::new();
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let list = fs::read_to_string(task?.path().join("children"))?;
+        // A thread may end meanwhile.
+        let list = fs::read_to_string(task?.path().join("children")).unwrap_or_default();
         for word in list.split_whitespace() {
             children.push(word.parse::<u32>()?);
         }

@@ -306,7 +306,7 @@ fn standard(stream: u32, offset: Option<u64>, identity: [u64; 2]) -> io::Result<
 
 /// Held by tests that copy all of this process's descriptors, and by those whose sockets are to be closed when they close them.
 #[cfg(test)]
-fn alone_with_descriptors() -> std::sync::MutexGuard<'static, ()> {
+pub(crate) fn alone_with_descriptors() -> std::sync::MutexGuard<'static, ()> {
     static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
     crate::sync::lock(&ALONE)
 }

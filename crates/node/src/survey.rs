@@ -307,6 +307,7 @@ mod tests {
 
     #[test]
     fn connections_and_locks_are_named_and_files_are_needed() {
+        let _alone = crate::reopen::alone_with_descriptors();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().canonicalize().unwrap().join("read");
         fs::write(&path, "text").unwrap();

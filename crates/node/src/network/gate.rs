@@ -89,6 +89,7 @@ fn attach(socket: BorrowedFd<'_>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::event::{PollFd, PollFlags, poll};
     use std::net::{TcpListener, TcpStream};
     use std::time::Duration;
 
@@ -102,6 +103,7 @@ mod tests {
         assert!(!gate.is_crowded());
         drop(gate);
         let _client = TcpStream::connect(address).unwrap();
+        poll(&mut [PollFd::new(&listener, PollFlags::IN)], None).unwrap();
         let mut gate = Gate::default();
         gate.close(listener.as_fd()).unwrap();
         assert!(gate.is_crowded());

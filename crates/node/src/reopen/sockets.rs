@@ -266,6 +266,7 @@ fn lost() -> io::Result<OwnedFd> {
 mod tests {
     use super::*;
     use crate::describe::{Description, Destination, Source, Streams};
+    use rustix::event::{PollFd, PollFlags, poll};
     use std::io::Write as _;
     use std::net::{TcpListener, TcpStream, UdpSocket};
     use std::os::unix::net::{UnixDatagram, UnixListener};
@@ -378,6 +379,7 @@ mod tests {
         let (server, _) = listener.accept().unwrap();
         rustix::net::sockopt::set_socket_linger(&server, Some(std::time::Duration::ZERO)).unwrap();
         drop(server);
+        poll(&mut [PollFd::new(&client, PollFlags::IN)], None).unwrap();
         let made = again(vec![one.into(), client.into()]);
         let one = UdpSocket::from(made[0].try_clone().unwrap());
         one.send(b"hello").unwrap();
