@@ -149,7 +149,7 @@ fn what_cannot_go_is_named_and_the_program_runs_on() -> Result<()> {
 fn a_program_moves_at_one_of_the_moments_in_which_it_holds_no_lock() -> Result<()> {
     let Some(journey) = Journey::new(env!("CARGO_TARGET_TMPDIR"), "between-locks", "diary", 2)? else { return Ok(()) };
     let [expected, file] = ["expected", "file"].map(|name| journey.directory.join(name).display().to_string());
-    for (steps, milliseconds) in [("900", "20"), ("60", "400")] {
+    for (steps, milliseconds) in [("600", "20"), ("40", "400")] {
         let natively = journey.natively(&[&expected, steps, "locks", milliseconds])?;
         let mut name = journey.start(0, &[&file, steps, "locks", milliseconds])?;
         for step in 0..5 {
