@@ -1,8 +1,10 @@
 //! Programs whose memory goes to another node after them (`maize migrate --memory after`, docs/nodes.md).
 
 use anyhow::{Context as _, Result, bail, ensure};
-use maize_tests::{Cut, Journey, Point, Proxy, Random, Said, is_so_within, run, text, thorough, wait_until};
-use rustix::process::{Pid, Signal, geteuid, kill_process};
+use maize_tests::{
+    Cut, Journey, Point, Proxy, Random, Said, grants_userfaultfd, is_so_within, kill, run, text, thorough, wait_until,
+};
+use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -17,8 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Two nodes of x86-64, where memory can go after programs.
 fn journey(test: &str, program: &str) -> Result<Option<Journey>> {
-    let by_all = fs::read_to_string("/proc/sys/vm/unprivileged_userfaultfd").unwrap_or_default();
-    if !geteuid().is_root() && by_all.trim() != "1" {
+    if !grants_userfaultfd() {
         eprintln!("not tried: the kernel grants this user no userfaultfd");
         return Ok(None);
     }
@@ -59,10 +60,6 @@ fn moved(journey: &Journey, name: &str, to: usize) -> Result<Option<String>> {
 
 fn shim(name: &str) -> Result<u32> {
     Ok(name.split_once(':').context("no name of a program")?.1.parse()?)
-}
-
-fn kill(process: u32) -> Result<()> {
-    Ok(kill_process(Pid::from_raw(i32::try_from(process)?).context("no process")?, Signal::KILL)?)
 }
 
 /// The numbers of the programs in a node's directory of them, which are their shims' process ids.
@@ -131,7 +128,7 @@ fn a_source_that_is_killed_ends_a_program_whose_memory_has_not_come_with_the_rea
         let name = journey.start(0, &["150", "100000"])?;
         journey.wait_for_progress(&name)?;
         let source = shim(&name)?;
-        proxy.arm(point, Cut::None, move || kill(source).unwrap_or_default());
+        proxy.arm(point, Cut::None, move || kill(source, Signal::KILL).unwrap_or_default());
         // Who is killed cannot tell that the program has gone.
         journey.begin_move_with(&name, 1, &AFTER)?.wait_with_output()?;
         ensure!(proxy.has_sprung(PATIENCE), "{point:?}: not so much has come after it");
@@ -162,7 +159,7 @@ fn a_destination_that_is_killed_takes_the_program_and_what_was_kept_for_it() -> 
         let known = programs(&directory)?;
         let deed = move || {
             let there = programs(&directory).unwrap_or_default();
-            there.difference(&known).filter_map(|shim| kill(*shim).ok()).for_each(drop);
+            there.difference(&known).filter_map(|shim| kill(*shim, Signal::KILL).ok()).for_each(drop);
         };
         proxy.arm(point, Cut::None, deed);
         let moving = journey.begin_move_with(&name, 1, &AFTER)?;

@@ -3,10 +3,10 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use maize_tests::{
-    Compiler, Cut, Journey, KERNELS, Kernel, Point, Proxy, Random, build_bzip2_with, compressible, node_name, text,
-    thorough, wait_until,
+    Compiler, Cut, Journey, KERNELS, Kernel, Point, Proxy, Random, build_bzip2_with, compressible, kill,
+    kill_with_hosts, node_name, text, thorough, wait_until,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
@@ -153,22 +153,6 @@ impl<'a> Attached<'a> {
         ensure!(status.code() == Some(5) && said == error, "{status}: {said}\nnatively\n{error}");
         Ok(())
     }
-}
-
-fn kill(process: u32, signal: Signal) -> Result<()> {
-    let process = i32::try_from(process).ok().and_then(Pid::from_raw).context("no process")?;
-    Ok(kill_process(process, signal)?)
-}
-
-/// Kills a shim, and the hosts of its program, which outlive it, but not the test.
-fn kill_with_hosts(shim: u32) -> Result<()> {
-    let hosts = std::fs::read_to_string(format!("/proc/{shim}/task/{shim}/children"))?;
-    kill(shim, Signal::KILL)?;
-    // The daemon may have done that meanwhile.
-    for host in hosts.split_whitespace() {
-        let _ = kill(host.parse()?, Signal::KILL);
-    }
-    Ok(())
 }
 
 /// Nodes of which b is behind a proxy and has the executable, so that moves there are all alike.

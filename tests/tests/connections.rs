@@ -1,9 +1,7 @@
 //! Programs that have an address of their own go to other nodes with their TCP connections (docs/nodes.md): clients elsewhere do not notice, and get every byte once.
 
 use anyhow::{Context as _, Result, ensure};
-use maize_tests::{Cut, Journey, Point, Random, node_name, text, wait_until};
-use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process};
+use maize_tests::{Cut, Journey, Point, Random, kill_with_hosts, node_name, text, wait_until};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -359,14 +357,7 @@ fn a_shim_that_is_killed_leaves_no_address_behind() -> Result<()> {
     let Some(journey) = journey("connections-killed")? else { return Ok(()) };
     let name = start(&journey)?;
     let shim = name.split_once(':').context("no name of a program")?.1;
-    let hosts = std::fs::read_to_string(format!("/proc/{shim}/task/{shim}/children"))?;
-    let kill = |id: &str| -> Result<()> {
-        let killed = kill_process(Pid::from_raw(id.parse()?).context("no number of a process")?, Signal::KILL);
-        Ok(killed.or_else(|error| if error == Errno::SRCH { Ok(()) } else { Err(error) })?)
-    };
-    kill(shim)?;
-    // They may outlive it, but not the test.
-    hosts.split_whitespace().try_for_each(kill)?;
+    kill_with_hosts(shim.parse()?)?;
     wait_until("the daemon takes the address away", || {
         journey.cluster.programs(0)?;
         Ok(!has_address(&journey, 0)?)

@@ -2,7 +2,7 @@
 //! known what must come of it, and at times that a seed draws.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use maize_tests::{Cut, Disk, Journey, Point, Proxy, Said, is_so_within, thorough};
+use maize_tests::{Cut, Disk, Journey, Point, Proxy, Said, children, is_so_within, thorough};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -172,9 +172,7 @@ fn new_program(directory: &Path, known: &BTreeSet<u32>) -> Option<u32> {
 
 /// A process and its children get no more memory than they have, and so do those that they start.
 fn starve(process: u32) {
-    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
-    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
-    for process in [process].into_iter().chain(children) {
+    for process in [process].into_iter().chain(children(process).unwrap_or_default()) {
         // It may have ended.
         let Ok(sizes) = fs::read_to_string(format!("/proc/{process}/statm")) else { continue };
         let pages = sizes.split_whitespace().next().and_then(|pages| pages.parse::<u64>().ok());

@@ -2,7 +2,7 @@
 //! were killed at random times. What is missing, damaged or another one is named.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use maize_tests::{Checked as _, ISAS, Random, Run, build_both, fresh_directory, maize};
+use maize_tests::{Checked as _, ISAS, Random, Run, build_both, fresh_directory, grants_userfaultfd, maize};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use std::fs::{self, File};
@@ -28,11 +28,10 @@ static BUILT: LazyLock<Result<(PathBuf, PathBuf), String>> =
 
 /// Whether the kernel tells which pages a program changes.
 fn is_granted() -> bool {
-    let by_all = fs::read_to_string("/proc/sys/vm/unprivileged_userfaultfd").unwrap_or_default();
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(|digits| digits.parse().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    let is_granted = version >= (6, 7) && (rustix::process::geteuid().is_root() || by_all.trim() == "1");
+    let is_granted = version >= (6, 7) && grants_userfaultfd();
     if !is_granted {
         eprintln!("all of them are whole: the kernel does not tell this user what a program changes");
     }

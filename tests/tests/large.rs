@@ -1,8 +1,11 @@
 //! Programs with much memory, whose pages follow them when they move (docs/protocol.md).
 
 use anyhow::{Context as _, Result, ensure};
-use maize_tests::{Checked, Exit, Journey, Outcome, Placement, Report, Run, Running, build_both, text};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use maize_tests::{
+    Checked, Exit, Journey, Outcome, Placement, Report, Run, Running, build_both, children, grants_userfaultfd, kill,
+    text,
+};
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
@@ -21,8 +24,7 @@ fn built() -> Result<&'static (PathBuf, PathBuf)> {
 
 /// Whether the kernel lets pages be brought later.
 fn is_granted() -> Result<bool> {
-    let by_all = fs::read_to_string("/proc/sys/vm/unprivileged_userfaultfd").unwrap_or_default();
-    let granted = rustix::process::geteuid().is_root() || by_all.trim() == "1";
+    let granted = grants_userfaultfd();
     if !granted {
         eprintln!("not tried: the kernel grants this user no userfaultfd");
     }
@@ -133,23 +135,6 @@ fn large_memory_goes_ahead_between_nodes() -> Result<()> {
     Ok(())
 }
 
-/// The host processes of a run, by their ids.
-fn hosts(running: &Running) -> Result<Vec<u32>> {
-    let mut hosts = Vec::new();
-    for task in fs::read_dir(format!("/proc/{}/task", running.child.id()))? {
-        // A thread may end meanwhile.
-        let list = fs::read_to_string(task?.path().join("children")).unwrap_or_default();
-        hosts.extend(list.split_whitespace().filter_map(|word| word.parse::<u32>().ok()));
-    }
-    hosts.sort_unstable();
-    Ok(hosts)
-}
-
-fn signal(process: u32, signal: Signal) -> Result<()> {
-    kill_process(Pid::from_raw(i32::try_from(process)?).context("no process")?, signal)?;
-    Ok(())
-}
-
 /// What a process is doing, as proc_pid_stat(5) has it.
 fn state(process: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
@@ -166,22 +151,22 @@ fn stopped_in_parts(isas: &[&'static str], arguments: &[String]) -> Result<(Runn
     let begun = Instant::now();
     let source = loop {
         // Its destination is started some milliseconds later.
-        if let Some(&source) = hosts(&running)?.first() {
+        if let Some(&source) = children(running.child.id())?.first() {
             break source;
         }
         ensure!(begun.elapsed() < PATIENCE, "no host");
     };
     // The source gives up the program's files as soon as that has left. If that was before it was seen, this is the destination.
-    while fs::read_link(format!("/proc/{source}/fd/1")).is_ok() || hosts(&running)?.len() < 2 {
+    while fs::read_link(format!("/proc/{source}/fd/1")).is_ok() || children(running.child.id())?.len() < 2 {
         if state(source).is_none() || state(node) == Some('Z') || begun.elapsed() > PATIENCE {
             return Ok((running, None));
         }
     }
-    signal(node, Signal::STOP)?;
+    kill(node, Signal::STOP)?;
     while state(node) != Some('T') {
         ensure!(begun.elapsed() < PATIENCE, "the node does not stop");
     }
-    let destination = hosts(&running)?.into_iter().find(|&host| host != source);
+    let destination = children(running.child.id())?.into_iter().find(|&host| host != source);
     let is_there = state(source).is_some_and(|state| state != 'Z');
     Ok((running, destination.filter(|_| is_there).map(|destination| (source, destination))))
 }
@@ -213,8 +198,8 @@ fn try_on_the_way(isas: &[&'static str], what: &impl Fn(Running, u32, u32) -> Re
 #[test]
 fn a_process_whose_memory_is_lost_is_ended_with_the_reason() -> Result<()> {
     try_in_parts(|running, source, _| {
-        signal(source, Signal::KILL)?;
-        signal(running.child.id(), Signal::CONT)?;
+        kill(source, Signal::KILL)?;
+        kill(running.child.id(), Signal::CONT)?;
         let outcome: Outcome = running.finish()?;
         if outcome.status.success() {
             // All had come, and the node was about to say so.

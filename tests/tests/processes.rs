@@ -1,7 +1,9 @@
 //! What else belongs to a process: a deep stack, blocked calls, open files, its end; and moves that fail.
 
 use anyhow::{Context, Result, ensure};
-use maize_tests::{Checked, Exit, ISAS, Input, Outcome, Placement, Run, Running, build_both, fresh_directory};
+use maize_tests::{
+    Checked, Exit, ISAS, Input, Outcome, Placement, Run, Running, build_both, children, fresh_directory,
+};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -37,25 +39,13 @@ fn wait_for_a_move(running: &mut Running) -> Result<BufReader<std::process::Chil
     output.read_line(&mut line)?;
     ensure!(line == "ready\n", "it said {line:?}");
     // The oldest host process holds the program; after a move it is another one.
-    let before = oldest_child(running.child.id())?;
+    let before = children(running.child.id())?.first().copied();
     let deadline = Instant::now() + Duration::from_secs(60);
-    while oldest_child(running.child.id())? == before {
+    while children(running.child.id())?.first().copied() == before {
         ensure!(Instant::now() < deadline, "no move while it was blocked");
         thread::sleep(Duration::from_millis(5));
     }
     Ok(output)
-}
-
-fn oldest_child(pid: u32) -> Result<Option<u32>> {
-    let mut children = Vec::new();
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may end meanwhile.
-        let list = fs::read_to_string(task?.path().join("children")).unwrap_or_default();
-        for word in list.split_whitespace() {
-            children.push(word.parse::<u32>()?);
-        }
-    }
-    Ok(children.into_iter().min())
 }
 
 #[test]
