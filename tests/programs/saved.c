@@ -87,14 +87,17 @@ int main(int argc, char **argv)
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
     sigaction(SIGRTMIN + 3, &action, NULL);
     sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
     sigset_t blocked, old;
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGRTMIN + 3);
     sigaddset(&blocked, SIGUSR1);
+    sigaddset(&blocked, SIGBUS);
     sigprocmask(SIG_BLOCK, &blocked, &old);
     for (int i = 1; i <= 3; i++)
         sigqueue(self, SIGRTMIN + 3, (union sigval){.sival_int = i});
     raise(SIGUSR1);
+    raise(SIGBUS);
 
     pid_t child = fork();
     if (child == 0) {
@@ -147,7 +150,7 @@ int main(int argc, char **argv)
     sigpending(&pending);
     check("signals wait", sigismember(&pending, SIGRTMIN + 3) && sigismember(&pending, SIGUSR1) && !seen[SIGUSR1]);
     sigprocmask(SIG_SETMASK, &old, NULL);
-    check("and come", seen[SIGRTMIN + 3] == 3 && values[SIGRTMIN + 3] == 3 && seen[SIGUSR1] == 1);
+    check("and come", seen[SIGRTMIN + 3] == 3 && values[SIGRTMIN + 3] == 3 && seen[SIGUSR1] == 1 && seen[SIGBUS] == 1);
 
     int64_t begin = now(CLOCK_MONOTONIC);
     struct timespec until = {(begin + 300000000) / 1000000000, (begin + 300000000) % 1000000000};

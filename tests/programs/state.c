@@ -297,6 +297,35 @@ static void segments(void)
     check("detached", shmdt(memory) == 0 && shmctl(id, IPC_RMID, NULL) == 0);
 }
 
+static volatile sig_atomic_t came[65];
+
+static void on_any(int signal)
+{
+    came[signal]++;
+}
+
+/* Signals that are kept out wait, if an instruction can cause them, too, and if nothing handles them yet. */
+static void waiting_signals(void)
+{
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGUSR1, SIGSEGV};
+    sigset_t set, old;
+    sigfillset(&set);
+    sigprocmask(SIG_BLOCK, &set, &old);
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) raise(numbers[i]);
+        move();
+        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+            came[numbers[i]] = 0;
+            signal(numbers[i], on_any);
+        }
+        move();
+        sigprocmask(SIG_SETMASK, &old, NULL);
+        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) printf("%d: %s\n", numbers[i], came[numbers[i]] == 1 ? "yes" : "NO");
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) signal(numbers[i], SIG_DFL);
+    }
+}
+
 int main(int count, char **arguments)
 {
     const char *part = count > 1 ? arguments[1] : "";
@@ -310,6 +339,8 @@ int main(int count, char **arguments)
         locks();
     else if (strcmp(part, "segments") == 0)
         segments();
+    else if (strcmp(part, "signals") == 0)
+        waiting_signals();
     else
         self(arguments[0]);
     return 0;

@@ -55,6 +55,11 @@ fn segments_of_shared_memory_go_along() -> Result<()> {
 }
 
 #[test]
+fn signals_that_wait_go_along() -> Result<()> {
+    check("signals", "signals", |_| true)
+}
+
+#[test]
 fn a_program_finds_itself_in_proc() -> Result<()> {
     check("self", "a b", |_| true)
 }

@@ -4,7 +4,7 @@
 //! let go or the process ends. What only a thread itself can do, such as looking into its queue of signals, it does while it waits.
 
 use super::Interrupted;
-use super::waiting_signals;
+use super::waiting_signals::{self, Taking};
 use crate::points;
 use crate::process::identity::host_pid;
 use crate::process::thread::{Thread, others};
@@ -180,12 +180,14 @@ impl Stopped {
     /// # Errors
     /// Why that cannot be done, for people.
     pub fn show_signals(&self, socket: i64) -> Result<(), &'static str> {
+        let _taking = Taking::begin();
         self.order(SHOW, socket);
         if FAILED.swap(0, Ordering::Relaxed) == 0 { Ok(()) } else { Err("too many signals wait, or memory is short") }
     }
 
     /// Each thread takes those that wait for it by now from its queue and sends them over a socket.
     pub fn hand_over_signals(&self, socket: i64) {
+        let _taking = Taking::begin();
         self.order(HAND_OVER, socket);
     }
 

@@ -15,7 +15,7 @@ mod memory_file;
 mod page_map;
 pub mod record_locks;
 mod userfaultfd;
-mod waiting_signals;
+pub mod waiting_signals;
 
 pub use arrive::receive;
 

@@ -5,19 +5,49 @@ use super::channel;
 use crate::memory;
 use crate::process::identity::{host_pid, name_sender};
 use crate::process::{Thread, thread::host_id_of, timers};
-use crate::signal::bit;
+use crate::signal::calls::{self, ToHost};
 use crate::signal::host::is_from_node;
 use crate::signal::state::Information;
+use crate::signal::{BUS, SEGMENTATION, bit};
 use crate::syscall::kernel;
 use crate::syscall::numbers::*;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 use maize_abi::control::{Kind, Message};
 
 /// `SIGALRM`, `SIGVTALRM`, `SIGPROF`: those of interval timers, which run at the destination already.
 const TIMERS: u64 = bit(14) | bit(26) | bit(27);
+/// Those that QEMU's user mode keeps itself while the program keeps them out, since it needs to hear of its own faults: the kernel's queues have them not.
+const KEPT_BY_EMULATORS: [u64; 2] = [SEGMENTATION, BUS];
 const SI_KERNEL: i32 = 0x80;
 const SI_TIMER: i32 = -2;
 const SI_TKILL: i32 = -6;
+
+/// Whether signals that an emulator keeps are being taken.
+#[unsafe(link_section = ".maize.local")]
+static TAKES: AtomicU32 = AtomicU32::new(0);
+
+/// Whether a signal that comes to the host's handler is to wait for the program, whatever it wants done with it.
+pub fn takes(signal: u64) -> bool {
+    KEPT_BY_EMULATORS.contains(&signal) && TAKES.load(Ordering::Relaxed) != 0
+}
+
+/// While this lives, threads can take what an emulator keeps: it gives it to the host's handler.
+pub struct Taking([ToHost; 2]);
+
+impl Taking {
+    /// All threads have stopped.
+    pub fn begin() -> Taking {
+        TAKES.store(1, Ordering::Release);
+        Taking(KEPT_BY_EMULATORS.map(calls::send_to_host))
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        self.0.iter().for_each(calls::send_as_before);
+        TAKES.store(0, Ordering::Release);
+    }
+}
 
 /// Called when timers have been noted for the destination: what they send the calling thread from now on, they will send there.
 pub fn note() {
@@ -90,14 +120,28 @@ fn comes_by_timer(signal: u64, information: &Information) -> bool {
     is_timers && Thread::current().waited_before.load(Ordering::Relaxed) & bit(signal) == 0
 }
 
-/// Takes one from the queue.
+/// Takes one from the queue, or from an emulator.
 fn take_one() -> Option<(u64, Information)> {
+    take_queued().or_else(take_kept)
+}
+
+fn take_queued() -> Option<(u64, Information)> {
     let (all, now) = (u64::MAX, [0u64; 2]);
     let mut information = Information([0; 16]);
     let arguments = [&raw const all as u64, &raw mut information as u64, now.as_ptr() as u64, 8];
     // SAFETY: a signal set, a `siginfo_t` and a `struct timespec`.
     let signal = unsafe { kernel::call(RT_SIGTIMEDWAIT, arguments) };
     (signal > 0).then_some((signal as u64, information))
+}
+
+fn take_kept() -> Option<(u64, Information)> {
+    let signals = &Thread::current().signals;
+    KEPT_BY_EMULATORS.into_iter().map(bit).find_map(|kept| {
+        let before = signals.pending();
+        calls::let_through(kept);
+        // SAFETY: all signals are blocked.
+        unsafe { signals.take(before | !kept) }
+    })
 }
 
 /// Puts one into the queue of a thread, or of this process if that is 0.

@@ -78,6 +78,11 @@ fn within_mask<T>(mask: u64, action: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Lets signals that wait come to the host's handler, while all others are kept out of the calling thread.
+pub fn let_through(signals: u64) {
+    within_mask(!signals, || ());
+}
+
 /// Sets the calling thread's mask.
 pub fn set_mask(mask: u64) {
     let mask = mask & !UNBLOCKABLE;
@@ -124,6 +129,20 @@ fn install(signal: u64, action: Action) -> (i64, Action) {
         _ => host::handler(),
     };
     host_action(signal, Some(Action { handler, flags, restorer: 0, mask: u64::MAX }))
+}
+
+/// A signal that comes to the host's handler for a while, and what the kernel did with it before.
+pub struct ToHost(u64, Action);
+
+/// Has the host's handler called for a signal.
+pub fn send_to_host(signal: u64) -> ToHost {
+    let action = Action { handler: host::handler(), flags: SA_SIGINFO, restorer: 0, mask: u64::MAX };
+    ToHost(signal, host_action(signal, Some(action)).1)
+}
+
+/// Has the kernel do with the signal what it did before.
+pub fn send_as_before(&ToHost(signal, before): &ToHost) {
+    host_action(signal, Some(before));
 }
 
 /// `rt_sigaction`.

@@ -9,7 +9,7 @@ use super::state::Information;
 use super::{DEFAULT, FAULTS, IGNORE, SA_NODEFER, SA_RESETHAND, SEGMENTATION, TRAP, bit};
 use crate::isa;
 use crate::local;
-use crate::migration::{closed, gather};
+use crate::migration::{closed, gather, waiting_signals};
 use crate::points;
 use crate::process::{self, Thread, identity, usage};
 use crate::sync::wake;
@@ -49,13 +49,10 @@ unsafe extern "C" fn handle(signal: u64, information: *mut Information, ucontext
         unsafe { handle_fault(signal, information, ucontext) };
         return;
     }
-    // SAFETY: as this function.
-    if signal == SEGMENTATION && unsafe { handle_sent_fault(information) } {
-        return;
-    }
     let (is_from_node, is_from_thread) = (is_from_node(signal, &information), gather::is_call(signal, &information));
     identity::name_sender(&mut information);
     let signals = &Thread::current().signals;
+    let is_handled = calls::action(signal).is_some_and(|action| !matches!(action.handler, DEFAULT | IGNORE));
     if is_from_thread {
         // It says all that there is to know.
     } else if is_from_node {
@@ -63,11 +60,13 @@ unsafe extern "C" fn handle(signal: u64, information: *mut Information, ucontext
         local::ATTENTION.store(1, Ordering::Relaxed);
         local::CALLS.fetch_add(1, Ordering::Release);
         wake(&local::CALLS, u32::MAX >> 1);
-    } else if calls::action(signal).is_some_and(|action| !matches!(action.handler, DEFAULT | IGNORE)) {
+    } else if is_handled || signals.mask() & bit(signal) != 0 || waiting_signals::takes(signal) {
         // SAFETY: this is the host's handler.
         unsafe { signals.record(signal, information) };
-    }
-    if signal == TRAP && calls::action(signal).is_none_or(|action| action.handler == DEFAULT) {
+    } else if matches!(signal, TRAP | SEGMENTATION)
+        && calls::action(signal).is_none_or(|action| action.handler == DEFAULT)
+    {
+        // It came here because the runtime hears of its own, too.
         calls::kill_with(signal);
     }
     signals.interrupted().store(1, Ordering::Relaxed);
@@ -106,28 +105,6 @@ unsafe fn is_missing(information: &Information, ucontext: u64) -> bool {
     let instruction = unsafe { ((ucontext + isa::page().ucontext_program_counter) as *const u64).read() };
     closed::provide_for_access(information.address())
         || Thread::current().is_first_fault([instruction, information.address()])
-}
-
-/// A `SIGSEGV` that somebody has sent is the runtime's in a process in which pages have been missing, even if the program keeps it out or has no handler for it. Whether nothing is
-/// left to be done about it.
-///
-/// # Safety
-/// Called by the host's handler.
-unsafe fn handle_sent_fault(information: Information) -> bool {
-    if local::CLOSED_ONCE.load(Ordering::Relaxed) == 0 {
-        return false;
-    }
-    let signals = &Thread::current().signals;
-    match calls::action(SEGMENTATION).map_or(DEFAULT, |action| action.handler) {
-        IGNORE => true,
-        DEFAULT if signals.mask() & bit(SEGMENTATION) == 0 => calls::kill_with(SEGMENTATION),
-        DEFAULT => {
-            // SAFETY: this is the host's handler.
-            unsafe { signals.record(SEGMENTATION, information) };
-            true
-        }
-        _ => false,
-    }
 }
 
 /// Runs the program's handler of a fault.

@@ -20,6 +20,8 @@ pub const COUNT: u64 = 64;
 pub const TRAP: u64 = 5;
 /// `SIGABRT`.
 pub const ABORT: u64 = 6;
+/// `SIGBUS`.
+pub const BUS: u64 = 7;
 /// `SIGSEGV`.
 pub const SEGMENTATION: u64 = 11;
 /// `SIGILL`, `SIGTRAP`, `SIGBUS`, `SIGFPE`, `SIGSEGV`, `SIGSYS`: what an instruction can cause.
