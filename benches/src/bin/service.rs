@@ -1,15 +1,16 @@
 //! A Redis server with data in memory and clients on another machine moves to a node of another ISA and back: how long answers take meanwhile, and that no connection and no write
 //! is lost. Nodes and clients are in network namespaces of this machine, which takes root.
 //!
-//! `service [--machine] [MB [FILE]]`: so much data (200), and where the plot is written (`docs/service.svg`). With `--machine` the other node is not under QEMU's user mode, but a virtual
-//! machine with a kernel of its own, which sees the server's files by its home.
+//! `service [--native | --machine] [MB [FILE]]`: so much data (200), and where the plot is written (`docs/service.svg`). The other node is of AArch64 under QEMU's user mode; with
+//! `--native` of this machine's own ISA; with `--machine` a virtual machine with a kernel of its own, which sees the server's files by its home.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use maize_benches::{Builds, Move, Source, directory, percentile, plot};
 use maize_tests::{
     Answer, Cluster, Compiler, KERNELS, Kernel, count, fill, has_all, node_name, text, value, wait_until,
 };
 use std::env;
+use std::iter;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -17,7 +18,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const ISAS: [(&str, &str); 3] = [("x86_64", "x86-64"), ("aarch64", "AArch64"), ("x86_64", "x86-64")];
 /// Where clients are.
 const CLIENTS: usize = 2;
 const ADDRESS: &str = "10.77.0.100";
@@ -29,10 +29,47 @@ const LOAD: &str = "100";
 const COUNTING: usize = 4;
 /// Requests of the first run of `redis-benchmark`, which tells how many the second one is to make.
 const FIRST: u64 = 100_000;
-/// How long that would last if nothing moved, s; and where a virtual machine takes the memory, which is slow.
-const LASTS: [f64; 2] = [30.0, 90.0];
 /// Time before the first move, and after each.
 const REST: Duration = Duration::from_secs(6);
+
+/// What the server moves to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Other {
+    Native,
+    Emulated,
+    Machine,
+}
+
+impl Other {
+    fn isa(self) -> &'static str {
+        if self == Other::Native { "x86_64" } else { "aarch64" }
+    }
+
+    /// For people.
+    fn name(self) -> &'static str {
+        match self {
+            Other::Native => "another node of x86-64",
+            Other::Emulated => "AArch64",
+            Other::Machine => "AArch64 in a virtual machine",
+        }
+    }
+
+    /// How long `redis-benchmark` would last if nothing moved, s. A virtual machine takes memory slowly.
+    fn lasts(self) -> f64 {
+        if self == Other::Machine { 90.0 } else { 30.0 }
+    }
+
+    /// This node, the other, and a place for clients. `None`, with a message, where these cannot be had.
+    fn cluster(self) -> Result<Option<Cluster>> {
+        let options = ["x86_64", self.isa(), "x86_64"].map(|isa| ["--isa", isa]);
+        if self == Other::Machine {
+            let [.., package] = KERNELS;
+            let kernel = Kernel::find(package)?;
+            return kernel.map_or(Ok(None), |kernel| Cluster::with_machine(&kernel, &options[0]));
+        }
+        Cluster::with_options(&options.each_ref().map(|options| &options[..]))
+    }
+}
 
 /// A server that runs on node a, with its clients' programs.
 struct Service {
@@ -87,23 +124,11 @@ impl Service {
             let asked = begun.elapsed();
             let line = ["migrate", &name, "--to", &node_name(to), "--timeout", "60s"];
             name = self.cluster.succeed(0, &line)?.trim().to_owned();
-            moves.push(Move { label: format!("to {}", ISAS[to].1), begun: asked, ended: begun.elapsed() });
+            moves.push(Move { label: ["back", "there"][to].to_owned(), begun: asked, ended: begun.elapsed() });
             thread::sleep(REST);
         }
         Ok((moves, name))
     }
-}
-
-/// A node of x86-64, one of AArch64, and a place for clients. `None`, with a message, where these cannot be had.
-fn cluster(on_machine: bool) -> Result<Option<Cluster>> {
-    let options = ISAS.map(|(isa, _)| ["--isa", isa]);
-    if on_machine {
-        let [.., package] = KERNELS;
-        let kernel = Kernel::find(package)?;
-        return kernel.map_or(Ok(None), |kernel| Cluster::with_machine(&kernel, &options[0]));
-    }
-    let options: Vec<&[&str]> = options.iter().map(|options| &options[..]).collect();
-    Cluster::with_options(&options)
 }
 
 /// The longest time from one answer to the next, whichever client gets it, that begins in this time.
@@ -134,16 +159,21 @@ fn print(name: &str, answers: &[Answer], from: Duration, to: Duration) {
 
 fn main() -> Result<()> {
     let mut arguments = env::args().skip(1).peekable();
-    let on_machine = arguments.next_if(|argument| argument == "--machine").is_some();
+    let other = match arguments.next_if(|argument| argument.starts_with("--")).as_deref() {
+        None => Other::Emulated,
+        Some("--native") => Other::Native,
+        Some("--machine") => Other::Machine,
+        Some(option) => bail!("{option}: unknown; see the top of {}", file!()),
+    };
     let megabytes: usize = arguments.next().map_or(Ok(200), |size| size.parse()).context("MB: a number")?;
     let file = arguments.next().unwrap_or_else(|| "docs/service.svg".into());
     let values = megabytes * 1_000_000 / VALUE;
-    let Some(cluster) = cluster(on_machine)? else { return Ok(()) };
-    let service = Service::start(cluster, if on_machine { &["--home-files"] } else { &[] })?;
+    let Some(cluster) = other.cluster()? else { return Ok(()) };
+    let service = Service::start(cluster, if other == Other::Machine { &["--home-files"] } else { &[] })?;
     service.ask(|server| fill(server, values, VALUE))?;
     let begun = Instant::now();
     service.load(FIRST, || Ok(()))?;
-    let requests = (FIRST as f64 / begun.elapsed().as_secs_f64() * LASTS[usize::from(on_machine)]) as u64;
+    let requests = (FIRST as f64 / begun.elapsed().as_secs_f64() * other.lasts()) as u64;
 
     let stop = AtomicBool::new(false);
     let begun = Instant::now();
@@ -160,7 +190,7 @@ fn main() -> Result<()> {
         (counting.into_iter().map(join).collect::<Result<Vec<Vec<Answer>>>>(), loaded)
     });
     let (counted, ((moves, name), lasted)) = (counted?, loaded?);
-    ensure!(lasted, "the requests were done before the last move was; make LASTS longer");
+    ensure!(lasted, "the requests were done before the last move was; make them last longer");
     service.ask(|server| {
         let all = value(server, "counter:__rand_int__")?;
         ensure!(all == FIRST + requests, "{all} requests instead of {}", FIRST + requests);
@@ -176,20 +206,19 @@ fn main() -> Result<()> {
     println!("| time | s | answers | median, ms | 99 of 100, ms | longest, ms | longest without an answer, ms |");
     println!("|---|---:|---:|---:|---:|---:|---:|");
     let mut from = Duration::ZERO;
-    for (one, at) in moves.iter().zip(["on x86-64", "on AArch64"]) {
+    for (one, at) in iter::zip(&moves, ["here", "on the other node"]) {
         print(at, &answers, from, one.begun);
         print(&format!("move {}", one.label), &answers, one.begun, one.ended);
         from = one.ended;
     }
     let end = from + REST;
-    print("on x86-64", &answers, from, end);
+    print("here again", &answers, from, end);
     println!(
         "\n{LOAD} connections of redis-benchmark made {requests} requests, and {COUNTING} more {}; all were counted once, no connection was lost, and all {values} values of {VALUE} bytes are there.",
         answers.len()
     );
-    let machine = if on_machine { " in a virtual machine" } else { "" };
     let title =
-        format!("Redis 7 with {megabytes} MB and {LOAD} clients moves from x86-64 to AArch64{machine} and back");
+        format!("Redis 7 with {megabytes} MB and {LOAD} clients moves from x86-64 to {} and back", other.name());
     let shown: Vec<Answer> = answers.iter().copied().filter(|answer| answer.sent < end).collect();
     plot(Path::new(&file), &title, &shown, &moves)
 }

@@ -3,6 +3,7 @@
 use crate::error::RunError;
 use crate::kernel::{self, Ended};
 use crate::machine::{Confinement, Machine, emulators};
+use crate::userfaultfd;
 use maize_abi::Isa;
 use maize_abi::control::{ATTENTION_SIGNAL, DESCRIPTOR_VARIABLE, Kind, Message, TEXT_SIZE};
 use maize_abi::processes::SignalInformation;
@@ -339,6 +340,16 @@ impl Host {
         if let Some(signal) = Signal::from_named_raw(ATTENTION_SIGNAL) {
             let _ = rustix::process::kill_process(self.pid, signal);
         }
+    }
+
+    /// A userfaultfd of an emulator, which does not make one itself, that knows which pages are written.
+    pub(crate) fn watch_emulator(&self) -> Option<OwnedFd> {
+        #[cfg(target_arch = "x86_64")]
+        if !is_native(self.isa) {
+            let made = crate::injection::userfaultfd(self.pid).ok()?;
+            return userfaultfd::knows_writes(&made).then_some(made);
+        }
+        None
     }
 
     /// Ends the process.

@@ -16,6 +16,8 @@ mod events;
 mod file_systems;
 mod host;
 mod incoming_memory;
+#[cfg(target_arch = "x86_64")]
+mod injection;
 mod kernel;
 mod machine;
 mod maps;

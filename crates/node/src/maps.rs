@@ -11,6 +11,8 @@ pub(crate) struct Mapping {
     pub(crate) range: Range<u64>,
     is_private: bool,
     has_file: bool,
+    /// It is the kernel's code for processes (vdso(7)).
+    pub(crate) is_vdso: bool,
 }
 
 impl Mapping {
@@ -36,6 +38,7 @@ fn mapping(line: &str) -> Option<Mapping> {
         range: address(start)?..address(end)?,
         is_private: permissions.ends_with('p'),
         has_file: inode != "0",
+        is_vdso: fields.next() == Some("[vdso]"),
     })
 }
 
@@ -52,6 +55,9 @@ mod tests {
         assert!(!text.is_anonymous());
         let shared = mapping("1500004000-1500008000 rw-s 00000000 00:01 0 /dev/zero (deleted)").unwrap();
         assert!(!shared.is_anonymous());
+        assert!(
+            mapping("7ffe5d9d3000-7ffe5d9d5000 r-xp 00000000 00:00 0                          [vdso]").unwrap().is_vdso
+        );
         assert_eq!(mapping("VmFlags: rd wr mr"), None);
     }
 }

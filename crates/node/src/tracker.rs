@@ -4,9 +4,10 @@
 
 use crate::maps;
 use maize_abi::layout::PORTABLE_END;
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use rustix::process::Pid;
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::FileExt as _;
@@ -114,7 +115,14 @@ impl Tracker {
 
     /// The process's memory at an address.
     pub(crate) fn read(&self, bytes: &mut [u8], address: u64) -> io::Result<usize> {
-        self.memory.read_at(bytes, address)
+        let process = nix::unistd::Pid::from_raw(self.process.as_raw_nonzero().get());
+        let there = RemoteIoVec { base: address as usize, len: bytes.len() };
+        match process_vm_readv(process, &mut [IoSliceMut::new(bytes)], &[there]) {
+            // It is copied once, and twice by the file. If the process has executed another program since, it is memory of that, and what the file is of has gone.
+            Ok(read) if read == bytes.len() && self.memory.read_at(&mut [0], address)? == 1 => Ok(read),
+            // Or the process itself must not read it.
+            _ => self.memory.read_at(bytes, address),
+        }
     }
 
     fn scan(&self, region: &Range<u64>, flags: u64, all_of: u64, to: &mut Vec<Range<u64>>) -> io::Result<()> {

@@ -12,12 +12,24 @@ const UFFD_EVENT_PAGEFAULT: u8 = 0x12;
 const UFFD_EVENT_REMOVE: u8 = 0x15;
 const UFFD_EVENT_UNMAP: u8 = 0x16;
 
+const UFFDIO_API: libc::Ioctl = 0xc018_aa3f_u32 as libc::Ioctl;
+const UFFD_API: u64 = 0xaa;
+const UFFD_FEATURE_WP_ASYNC: u64 = 1 << 15;
+
 /// Bytes of a `struct uffd_msg`.
 const MESSAGE_SIZE: usize = 32;
 /// Messages read at a time.
 const MESSAGES: usize = 16;
 
 pub(crate) struct Userfaultfd(OwnedFd);
+
+/// Has one that has just been made know which pages are written, while nobody waits; whether it can.
+pub(crate) fn knows_writes(made: &OwnedFd) -> bool {
+    // `struct uffdio_api`: version, features, which requests there are.
+    let mut api = [UFFD_API, UFFD_FEATURE_WP_ASYNC, 0];
+    // SAFETY: the structure is as large as the request says.
+    unsafe { libc::ioctl(made.as_raw_fd(), UFFDIO_API, api.as_mut_ptr()) == 0 }
+}
 
 /// What the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

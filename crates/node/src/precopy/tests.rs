@@ -5,6 +5,7 @@ use crate::incoming_memory::{IMAGE, Images};
 use crate::reopen::metadata_of;
 use crate::stored::Files;
 use crate::sync::lock;
+use crate::userfaultfd::knows_writes;
 use maize_abi::layout::MMAP_START;
 use maize_snapshot::{Base, Id as SnapshotId, Lineage, Metadata, Packs, Process as Described, Reader, Relation};
 use rustix::mm::{
@@ -15,7 +16,7 @@ use rustix::process::getpid;
 use std::collections::BTreeSet;
 use std::ffi::c_void;
 use std::fs::File;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -35,16 +36,11 @@ fn pages_are_taken_out_of_ranges() {
 
 /// As the runtime makes one (`migration::userfaultfd`). `None` where the kernel grants none.
 fn watch() -> Option<OwnedFd> {
-    const UFFDIO_API: libc::Ioctl = 0xc018_aa3f_u32 as libc::Ioctl;
     const USER_MODE_ONLY: u32 = 1;
-    const WP_ASYNC: u64 = 1 << 15;
     let flags = UserfaultfdFlags::CLOEXEC | UserfaultfdFlags::from_bits_retain(USER_MODE_ONLY);
     // SAFETY: it watches only what is registered, and nobody waits for it.
     let made = unsafe { userfaultfd(flags) }.ok()?;
-    let mut api = [0xaa, WP_ASYNC, 0];
-    // SAFETY: the structure is as large as the request says.
-    let granted = unsafe { libc::ioctl(made.as_raw_fd(), UFFDIO_API, api.as_mut_ptr()) };
-    (granted == 0).then_some(made)
+    knows_writes(&made).then_some(made)
 }
 
 fn map(start: u64) {

@@ -62,7 +62,8 @@ impl Program {
     /// It has answered.
     pub(super) fn hear_watched(&mut self, heard: &Heard) {
         self.reminder = Reminder::default();
-        let userfaultfd = heard.descriptors.first().and_then(|descriptor| descriptor.try_clone().ok());
+        let given = heard.descriptors.first().and_then(|descriptor| descriptor.try_clone().ok());
+        let userfaultfd = given.or_else(|| self.current.watch_emulator());
         self.watch = match Tracker::new(self.current.pid(), userfaultfd) {
             Ok(tracker) => Watch::Granted(Arc::new(tracker)),
             Err(_) => Watch::Never,
