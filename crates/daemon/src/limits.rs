@@ -1,6 +1,7 @@
 //! The resource limits of who starts a program, which are the program's wherever it is. Those that say what one process may use are carried; those that are rights, or count all that a user has
 //! on a machine, are the node's.
 
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -65,6 +66,17 @@ impl Limits {
         }
         Ok(())
     }
+}
+
+/// Lets this process, which has no threads yet, have as many files open as it may, and makes room for many at once. A program's files are opened once more when it is described, and with
+/// threads each doubling of the kernel's table takes a grace period of RCU, 4 to 10 ms, for which the program would wait.
+pub(crate) fn make_room_for_files() -> io::Result<()> {
+    const MANY: u64 = 4096;
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
+    let last = limit.maximum.unwrap_or(MANY).min(MANY).saturating_sub(1);
+    let (any, _) = io::pipe()?;
+    fcntl_dupfd_cloexec(any, i32::try_from(last).unwrap_or(0)).map(drop).map_err(io::Error::from)
 }
 
 fn lower(one: Option<u64>, other: Option<u64>) -> Option<u64> {

@@ -8,6 +8,7 @@ mod waits;
 
 use crate::file_systems::is_on_another_machine;
 use crate::network::Address;
+use crate::sockets::option::Kept;
 use crate::terminal::{Side, Taken};
 use crate::{devices, kernel};
 use maize_abi::terminals::Number;
@@ -120,6 +121,7 @@ pub(crate) struct Description {
     pub(crate) terminals: Vec<Terminal>,
     /// What has been taken out of them.
     pub(crate) terminals_taken: Vec<Taken>,
+    options: Kept,
     /// Sockets that are connected to others on this machine: index, and inodes of both.
     paired: Vec<(usize, u64, u64)>,
     /// TCP connections that go along, by index.
@@ -150,6 +152,7 @@ impl Description {
             destination,
             runs_on,
             known: Vec::new(),
+            options: Kept::default(),
             files: Vec::new(),
             pipes: Vec::new(),
             pipe_identities: Vec::new(),

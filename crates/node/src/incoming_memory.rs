@@ -36,18 +36,32 @@ struct Pages {
     file: File,
     /// Those that are not in that.
     stored: Stored,
+    /// Up to where pages have come in the first round, in which addresses ascend.
+    reached: u64,
+    /// What has come since then, in that order: the process has changed it while the rest was sent, and will need it soon.
+    changed: Vec<Range<u64>>,
 }
 
 impl Pages {
     fn new() -> Result<Pages, SnapshotError> {
-        Ok(Pages { file: new_file()?, stored: Stored::default() })
+        Ok(Pages { file: new_file()?, stored: Stored::default(), reached: 0, changed: Vec::new() })
+    }
+
+    /// Notes that pages have come.
+    fn note(&mut self, range: Range<u64>) {
+        if range.start >= self.reached {
+            self.reached = range.end;
+        } else {
+            self.reached = u64::MAX;
+            self.changed.push(range);
+        }
     }
 }
 
 impl Images {
     /// Adds pages, in place of those that came before. They stay where they are if `files` have them.
     pub(crate) fn add(&mut self, process: u32, image: &ImageRef<'_>, files: &Files) -> Result<(), SnapshotError> {
-        let Pages { file, stored } = match self.0.entry(process) {
+        let own = match self.0.entry(process) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(Pages::new()?),
         };
@@ -57,12 +71,14 @@ impl Images {
             if end > PORTABLE_END {
                 return Err(SnapshotError::Contradiction(format!("process {process} has pages at {address:#x}")));
             }
+            own.note(address..end);
+            let Pages { file: own, stored, .. } = &mut *own;
             if let Some((file, offset)) = &mut place {
                 stored.insert(address, end, file, *offset);
                 *offset += pages.len() as u64;
             } else {
                 stored.remove(address, end);
-                file.write_all_at(pages, IMAGE + address)?;
+                own.write_all_at(pages, IMAGE + address)?;
             }
         }
         Ok(())
@@ -70,7 +86,7 @@ impl Images {
 
     /// The memory of a process, as far as it is here.
     pub(crate) fn take(&mut self, process: &Process) -> Result<Memory, SnapshotError> {
-        let Pages { file, stored } = match self.0.remove(&process.id) {
+        let Pages { file, stored, changed, .. } = match self.0.remove(&process.id) {
             Some(pages) => pages,
             None => Pages::new()?,
         };
@@ -78,7 +94,17 @@ impl Images {
         if pages.checked_add(process.tables).is_none_or(|size| size > IMAGE) {
             return Err(SnapshotError::Contradiction(format!("process {} is too large", process.id)));
         }
-        Ok(Memory { file, pages, runs, in_image: image, runs_at: 0, listed: Vec::new(), image: Vec::new(), stored })
+        Ok(Memory {
+            file,
+            pages,
+            runs,
+            in_image: image,
+            runs_at: 0,
+            listed: Vec::new(),
+            image: Vec::new(),
+            stored,
+            changed,
+        })
     }
 }
 
@@ -99,6 +125,8 @@ pub(crate) struct Memory {
     image: Vec<Run>,
     /// What of the image is not in the file.
     stored: Stored,
+    /// What of it came last.
+    changed: Vec<Range<u64>>,
 }
 
 impl Memory {
@@ -147,6 +175,7 @@ impl Memory {
         let mut touched: Vec<_> = self.touched().collect();
         touched.sort_by_key(|range| range.start);
         let stored = mem::take(&mut self.stored);
-        Ok(Source::Image { file: self.file.try_clone()?.into(), offset: IMAGE, stored, touched, process, rest })
+        let (file, first) = (self.file.try_clone()?.into(), mem::take(&mut self.changed));
+        Ok(Source::Image { file, offset: IMAGE, stored, touched, first, process, rest })
     }
 }

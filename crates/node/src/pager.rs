@@ -52,6 +52,8 @@ pub(crate) enum Source {
         /// Those that are in other files.
         stored: Stored,
         touched: Vec<Range<u64>>,
+        /// What the process is likely to need first, from the last of these on.
+        first: Vec<Range<u64>>,
         process: Pid,
         /// By which some of them come into the file later.
         rest: Option<(Id, Arc<Rest>)>,
@@ -89,9 +91,9 @@ impl Pager {
         let outcome = Arc::new(OnceLock::new());
         let mut absent = Absent::new(regions.clone());
         let mut late = Late { absent: Absent::new(Vec::new()), ask: None, asked: Vec::new(), stalled: Vec::new() };
-        let (source, offset, stored, watched) = match source {
-            Source::Host(memory) => (memory, 0, Stored::default(), None),
-            Source::Image { file, offset, stored, touched, process, rest } => {
+        let (source, offset, stored, first, watched) = match source {
+            Source::Host(memory) => (memory, 0, Stored::default(), Vec::new(), None),
+            Source::Image { file, offset, stored, touched, first, process, rest } => {
                 absent.keep_only(&touched);
                 if let Some((id, rest)) = rest {
                     late.absent = Absent::new(regions.clone());
@@ -107,7 +109,7 @@ impl Pager {
                     });
                     late.ask = Some((id, rest));
                 }
-                (file, offset, stored, Some(Watched { process, regions }))
+                (file, offset, stored, first, Some(Watched { process, regions }))
             }
         };
         let worker = Worker {
@@ -120,6 +122,7 @@ impl Pager {
             absent,
             late,
             waiting: VecDeque::new(),
+            first,
             cursor: 0,
             brought: Brought::default(),
             buffer: vec![0; CHUNK as usize],
@@ -248,6 +251,8 @@ struct Worker {
     watched: Option<Watched>,
     /// Pages that the process waits for.
     waiting: VecDeque<u64>,
+    /// What is brought when it waits for none, from the last of these on.
+    first: Vec<Range<u64>>,
     /// Where to go on otherwise.
     cursor: u64,
     brought: Brought,
@@ -293,6 +298,10 @@ impl Worker {
                 Err(TryRecvError::Empty) => {}
             }
             if self.is_listed {
+                if let Some(run) = self.next_of_first() {
+                    self.bring(run)?;
+                    continue;
+                }
                 if let Some(page) = self.absent.next(self.cursor) {
                     self.cursor = self.bring(self.absent.run(page, CHUNK))?;
                     continue;
@@ -387,6 +396,17 @@ impl Worker {
             (_, Some(obstacle)) => return Err(obstacle.into()),
         }
         Ok(())
+    }
+
+    /// What is next of what the process is likely to need first.
+    fn next_of_first(&mut self) -> Option<Range<u64>> {
+        while let Some(range) = self.first.last() {
+            if let Some(page) = self.absent.next_before(range.start, range.end) {
+                return Some(self.absent.run(page, CHUNK.min(range.end - page)));
+            }
+            self.first.pop();
+        }
+        None
     }
 
     /// Brings pages that are absent. Returns up to where: less far if the process is changing its memory.

@@ -21,6 +21,7 @@ use crate::arrivals::Arriving;
 use crate::channel::{Handover, Opener, Sealer};
 use crate::directory::{Directory, make_private};
 use crate::error::{NodeError, Result};
+use crate::limits;
 use crate::link::{self, Attach, Come, Follow, QUESTIONS_LIMIT, Question};
 use crate::message::{
     Attached, Ending, FromDestination, FromProgram, LIMIT, ProgramState, ProgramStatus, Start, Stream, ToProgram,
@@ -70,6 +71,7 @@ pub fn run() -> Result<()> {
     let (mut sealer, opener) = order.connection.resume(sockets.connection).map_err(lost)?;
     let mut start = order.start;
     let lowered = start.limits.make_room();
+    limits::make_room_for_files().map_err(NodeError::system("making room for open files"))?;
     let terms = Terms::new(start.limits.clone())?;
     let place = Place {
         programs: order.programs,

@@ -106,7 +106,7 @@ impl Description {
         }
         let sort = Sort::of(socket).map_err(failed)?;
         let Sort { family, kind, protocol } = sort;
-        let options = option::kept(socket, family, kind, protocol).map_err(failed)?;
+        let options = self.options.of(socket, [family, kind, protocol]).map_err(failed)?;
         let name = getsockname(socket).ok().and_then(name_of).filter(|name| !is_unspecified(name));
         let state = if sort.is_tcp() {
             let info = TcpInfo::of(socket).map_err(failed)?;

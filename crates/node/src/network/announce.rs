@@ -4,6 +4,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::thread;
 
 const ETHERNET: u16 = 1;
 const REQUEST: u16 = 1;
@@ -14,11 +15,11 @@ const ADVERTISEMENT: u8 = 136;
 const OVERRIDE: u8 = 0x20;
 const TARGET_ADDRESS: u8 = 2;
 
-/// A packet socket for ARP on an interface, and the interface's hardware address; none if it is not of Ethernet's kind.
+/// A packet socket for an interface, and the interface's hardware address; none if it is not of Ethernet's kind. It only sends: for one that is to receive, the kernel would wait here until
+/// no processor is busy with a packet any more, for some milliseconds.
 fn packet_socket(index: u32) -> io::Result<(OwnedFd, libc::sockaddr_ll, Option<[u8; MAC]>)> {
-    let protocol = (libc::ETH_P_ARP as u16).to_be();
     // SAFETY: takes no pointers.
-    let socket = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, i32::from(protocol)) };
+    let socket = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     if socket < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -27,7 +28,6 @@ fn packet_socket(index: u32) -> io::Result<(OwnedFd, libc::sockaddr_ll, Option<[
     // SAFETY: zeros are a valid `struct sockaddr_ll`.
     let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
     address.sll_family = libc::AF_PACKET as u16;
-    address.sll_protocol = protocol;
     address.sll_ifindex = i32::try_from(index).unwrap_or(0);
     let mut length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
     // SAFETY: the kernel reads the structure, and then writes one of the same size.
@@ -44,9 +44,10 @@ fn packet_socket(index: u32) -> io::Result<(OwnedFd, libc::sockaddr_ll, Option<[
 
 /// Tells an interface's network that it has an address. Where there are no hardware addresses there is nobody to tell.
 pub(super) fn announce(ip: IpAddr, index: u32) -> io::Result<()> {
-    let (socket, mut to, Some(hardware)) = packet_socket(index)? else { return Ok(()) };
-    match ip {
+    let (socket, mut to, hardware) = packet_socket(index)?;
+    let announced = hardware.map_or(Ok(()), |hardware| match ip {
         IpAddr::V4(ip) => {
+            to.sll_protocol = (libc::ETH_P_ARP as u16).to_be();
             to.sll_halen = MAC as u8;
             to.sll_addr = [0xff; 8];
             // Some take only the one, and some only the other.
@@ -56,7 +57,10 @@ pub(super) fn announce(ip: IpAddr, index: u32) -> io::Result<()> {
             Ok(())
         }
         IpAddr::V6(ip) => advertise(ip, hardware, index),
-    }
+    });
+    // For that the kernel waits in any case, and the program is not to.
+    let _ = thread::Builder::new().spawn(move || drop(socket));
+    announced
 }
 
 fn arp(operation: u16, hardware: [u8; MAC], ip: Ipv4Addr) -> [u8; 28] {

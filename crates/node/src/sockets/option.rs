@@ -2,6 +2,8 @@
 
 use maize_snapshot::SocketOption;
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
@@ -125,26 +127,68 @@ pub(crate) fn set_number(socket: BorrowedFd<'_>, level: i32, name: i32, value: u
     set(socket, level, name, &value.to_ne_bytes())
 }
 
-/// Which options a socket has that a new one of its kind has not.
-pub(crate) fn kept(socket: BorrowedFd<'_>, family: u32, kind: u32, protocol: u32) -> io::Result<Vec<SocketOption>> {
-    let new = make(family, kind, protocol)?;
-    let mut options = Vec::new();
-    for &(level, names) in KEPT {
-        for &name in names {
-            // What this kind of socket, or this kernel, does not have has not been set.
-            let (Ok(value), Ok(usual)) = (get(socket, level, name), get(new.as_fd(), level, name)) else { continue };
-            // Some only say how a connection came about: what cannot be set has not been set, either.
-            if value != usual && set(new.as_fd(), level, name, &value).is_ok() {
-                options.push(SocketOption { level, name, value });
+/// What an option's value is, of those that a socket has.
+type Values = Vec<Option<Vec<u8>>>;
+
+/// Which options sockets have that a new one of their kind has not. That is found out by a new one, once for all sockets with the same options.
+#[derive(Default)]
+pub(crate) struct Kept(HashMap<([u32; 3], Values), Vec<SocketOption>>);
+
+impl Kept {
+    /// Those of a socket.
+    ///
+    /// # Errors
+    /// If they cannot be asked for.
+    pub(crate) fn of(&mut self, socket: BorrowedFd<'_>, sort: [u32; 3]) -> io::Result<Vec<SocketOption>> {
+        let names = || names(sort);
+        let values: Values = names().map(|(level, name)| get(socket, level, name).ok()).collect();
+        let mut options = match self.0.entry((sort, values)) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(unknown) => {
+                let options = differences(sort, names().zip(&unknown.key().1))?;
+                unknown.insert(options).clone()
+            }
+        };
+        let locks =
+            get(socket, libc::SOL_SOCKET, BUFFER_LOCKS).ok().and_then(|value| value.first().copied()).unwrap_or(0);
+        for (lock, name) in [(SEND_BUFFER_LOCK, libc::SO_SNDBUF), (RECEIVE_BUFFER_LOCK, libc::SO_RCVBUF)] {
+            if locks & lock != 0 {
+                // The kernel doubles what it is given.
+                let value = (get_number(socket, libc::SOL_SOCKET, name)? / 2).to_ne_bytes().to_vec();
+                options.push(SocketOption { level: libc::SOL_SOCKET, name, value });
             }
         }
+        Ok(options)
     }
-    let locks = get(socket, libc::SOL_SOCKET, BUFFER_LOCKS).ok().and_then(|value| value.first().copied()).unwrap_or(0);
-    for (lock, name) in [(SEND_BUFFER_LOCK, libc::SO_SNDBUF), (RECEIVE_BUFFER_LOCK, libc::SO_RCVBUF)] {
-        if locks & lock != 0 {
-            // The kernel doubles what it is given.
-            let value = (get_number(socket, libc::SOL_SOCKET, name)? / 2).to_ne_bytes().to_vec();
-            options.push(SocketOption { level: libc::SOL_SOCKET, name, value });
+}
+
+/// Level and name of the options that sockets of this family, kind and protocol may have.
+fn names([family, kind, _]: [u32; 3]) -> impl Iterator<Item = (i32, i32)> {
+    let is = |number: i32, other: u32| number.cast_unsigned() == other;
+    let (is_four, is_six) = (is(libc::AF_INET, family), is(libc::AF_INET6, family));
+    let has = move |level| match level {
+        libc::IPPROTO_IPV6 => is_six,
+        libc::IPPROTO_IP => is_four || is_six,
+        libc::IPPROTO_TCP => (is_four || is_six) && is(libc::SOCK_STREAM, kind),
+        _ => true,
+    };
+    let levels = KEPT.iter().filter(move |(level, _)| has(*level));
+    levels.flat_map(|&(level, names)| names.iter().map(move |&name| (level, name)))
+}
+
+/// Those of these values that a new socket has not.
+fn differences<'a>(
+    [family, kind, protocol]: [u32; 3],
+    values: impl Iterator<Item = ((i32, i32), &'a Option<Vec<u8>>)>,
+) -> io::Result<Vec<SocketOption>> {
+    let new = make(family, kind, protocol)?;
+    let mut options = Vec::new();
+    for ((level, name), value) in values {
+        // What this kind of socket, or this kernel, does not have has not been set.
+        let (Some(value), Ok(usual)) = (value, get(new.as_fd(), level, name)) else { continue };
+        // Some only say how a connection came about: what cannot be set has not been set, either.
+        if *value != usual && set(new.as_fd(), level, name, value).is_ok() {
+            options.push(SocketOption { level, name, value: value.clone() });
         }
     }
     Ok(options)
