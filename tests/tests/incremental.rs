@@ -199,6 +199,18 @@ fn each_of_a_chain_is_restored_on_every_isa() -> Result<()> {
     Ok(())
 }
 
+/// Which pages it changes is known of its emulator (docs/why.md).
+#[test]
+fn each_of_a_chain_is_restored_of_a_program_under_an_emulator() -> Result<()> {
+    let foreign = ISAS.into_iter().filter(|isa| *isa != NATIVE);
+    for (isa, seed) in foreign.zip(21..) {
+        let least = usize::from(NATIVE == "x86_64" && is_granted());
+        let outcome = each_is_restored("emulated", [seed, 2], &["--movable", "--isa", isa], &[], least);
+        outcome.with_context(|| format!("seed {seed}"))?;
+    }
+    Ok(())
+}
+
 #[test]
 fn each_of_a_chain_is_restored_of_a_program_that_moves_meanwhile() -> Result<()> {
     for (seed, hop) in [(4, "x86_64,x86_64"), (5, "x86_64,aarch64"), (6, "x86_64,x86_64,riscv64")] {
