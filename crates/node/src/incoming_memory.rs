@@ -22,6 +22,9 @@ use std::sync::Arc;
 /// Where in the file the page with address 0 would be: behind all that can be before.
 pub(crate) const IMAGE: u64 = 1 << 46;
 
+/// How many ranges of pages that have come last are remembered, at least.
+const LAST: usize = 1 << 14;
+
 /// A file in memory.
 pub(crate) fn new_file() -> Result<File, SnapshotError> {
     let file = memfd_create("maize-restore", MemfdFlags::CLOEXEC);
@@ -53,6 +56,9 @@ impl Pages {
             self.reached = range.end;
         } else {
             self.reached = u64::MAX;
+            if self.changed.len() == 2 * LAST {
+                self.changed.drain(..LAST);
+            }
             self.changed.push(range);
         }
     }
@@ -177,5 +183,25 @@ impl Memory {
         let stored = mem::take(&mut self.stored);
         let (file, first) = (self.file.try_clone()?.into(), mem::take(&mut self.changed));
         Ok(Source::Image { file, offset: IMAGE, stored, touched, first, process, rest })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_again_is_remembered_in_its_order_and_the_last_of_it_for_certain() {
+        let mut pages = Pages::new().unwrap();
+        let range = |start: u64| start..start + 1;
+        [1, 2, 5, 9].into_iter().for_each(|start| pages.note(range(start)));
+        assert_eq!(pages.changed, []);
+        [2, 7, 12].into_iter().for_each(|start| pages.note(range(start)));
+        assert_eq!(pages.changed, [2, 7, 12].map(range));
+        let more = 20..20 + 5 * LAST as u64;
+        more.clone().for_each(|start| pages.note(range(start)));
+        assert!(pages.changed.len() <= 2 * LAST);
+        let last: Vec<_> = more.rev().take(LAST).map(range).collect();
+        assert!(pages.changed.iter().rev().take(LAST).eq(&last));
     }
 }
