@@ -105,7 +105,8 @@ impl Directory {
     }
 
     /// Executables by their hash.
-    pub(crate) fn store(&self) -> PathBuf {
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
         self.path.join("store")
     }
 

@@ -21,6 +21,7 @@ pub mod message;
 mod poll;
 mod read;
 pub mod remote;
+mod saved;
 pub mod shim;
 mod store;
 mod sync;

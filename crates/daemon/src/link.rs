@@ -3,7 +3,7 @@
 use crate::channel::Handover;
 use crate::error::{NodeError, Result};
 use crate::identity::PublicKey;
-use crate::message::{LIMIT, Location, ProgramStatus, Start, Transfer, receive, send};
+use crate::message::{LIMIT, Location, ProgramStatus, Snapshot, Start, Transfer, receive, send};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
 };
@@ -23,8 +23,8 @@ pub(crate) struct Order {
     pub(crate) start: Start,
     /// In the store.
     pub(crate) executable: PathBuf,
-    /// It comes from another node.
-    pub(crate) arrival: Option<Come>,
+    /// Where it begins.
+    pub(crate) beginning: Beginning,
     /// Where the program's own directory is made.
     pub(crate) programs: PathBuf,
     /// What this node is called.
@@ -38,6 +38,27 @@ pub(crate) struct Order {
     pub(crate) home: Option<Handover>,
     /// If it sees the files of another node: the connection to that. Its socket comes last.
     pub(crate) files: Option<Handover>,
+}
+
+/// Where a program begins.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Beginning {
+    /// With its first instruction.
+    Anew,
+    /// Where it was saved.
+    Restored(Snapshot),
+    /// Where it is on another node.
+    Comes(Come),
+}
+
+impl Beginning {
+    /// What is known of a program that comes from another node.
+    pub(crate) fn comes(&self) -> Option<&Come> {
+        match self {
+            Beginning::Comes(come) => Some(come),
+            Beginning::Anew | Beginning::Restored(_) => None,
+        }
+    }
 }
 
 /// What is known of a program that comes from another node, besides how it was started.

@@ -10,8 +10,8 @@ mod wire;
 pub use maize_snapshot::{TerminalSize, TerminalState};
 pub use moving::{Arrival, FromDestination, ToDestination};
 pub use program::{
-    Attached, Ending, FromProgram, Hop, Location, LogRecord, Passage, ProgramState, ProgramStatus, Start, Stream, Text,
-    ToProgram, Transfer, WINDOW,
+    Attached, Ending, FromProgram, Hop, Location, LogRecord, Passage, Periodic, ProgramState, ProgramStatus,
+    Restoration, Snapshot, Start, Stream, Text, ToProgram, Transfer, WINDOW,
 };
 pub use wire::{LIMIT, STRANGERS_LIMIT, decode, receive, send};
 
@@ -20,7 +20,7 @@ use crate::members::Member;
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol: of the handshake and of all messages.
-pub const VERSION: u16 = 17;
+pub const VERSION: u16 = 18;
 /// Ranges of memory in a message, at most.
 pub const RANGES: usize = 1 << 16;
 /// Streams and files are cut into pieces of so many bytes.
@@ -39,6 +39,8 @@ pub enum Request {
     Accept(bool),
     /// Run a program. The answers are [`Reply::SendExecutable`], [`Reply::Ready`], and then those of the program's shim.
     Start(Box<Start>),
+    /// Let a saved program go on. The answers are those to [`Request::Start`]; the shim's first is [`FromProgram::Awaits`].
+    Restore(Box<Restoration>),
     /// What has a detached program said?
     Logs {
         /// The program.

@@ -1,4 +1,4 @@
-//! `maize run --node`: has a program run on another node as if it ran here. Its streams, its terminal and signals for it are relayed, and how it ends is how
+//! `maize run --node` and `maize restore --node`: has a program run on another node as if it ran here. Its streams, its terminal and signals for it are relayed, and how it ends is how
 //! the command ends.
 
 use crate::channel::{Opener, Sealer};
@@ -6,30 +6,51 @@ use crate::client::{Connection, Node, unexpected};
 use crate::error::{NodeError, Result};
 use crate::limits::Limits;
 use crate::message::{
-    Attached, Ending, FromProgram, Hop, LIMIT, PIECE, Reply, Request, Start, Stream, TerminalSize, Text, ToProgram,
-    WINDOW, receive, send,
+    Attached, Ending, FromProgram, Hop, LIMIT, PIECE, Periodic, Reply, Request, Restoration, Snapshot, Start, Stream,
+    TerminalSize, Text, ToProgram, WINDOW, receive, send,
 };
+use crate::saved::Saved;
 use crate::sync::lock;
-use maize_node::Address;
+use maize_node::{Address, ChangedFiles};
+use maize_snapshot::Executable;
 use ring::digest::{Context, SHA256};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
-/// What to run on another node, and how.
+/// As podman's, and `maize run`'s: the file is there but cannot be run.
+const NOT_A_PROGRAM: i32 = 126;
+
+/// What to run on another node.
+#[derive(Debug)]
+pub enum Subject {
+    /// A program, from its beginning.
+    Program {
+        /// The multi-ISA binary, here.
+        file: PathBuf,
+        /// The program's arguments, its name first.
+        arguments: Vec<OsString>,
+        /// Where it is to run there; the directory that this is in, if `None`.
+        directory: Option<PathBuf>,
+    },
+    /// One that was saved.
+    Snapshot {
+        /// The snapshot, here.
+        file: PathBuf,
+        /// What to do about files of the program's that have changed.
+        changed: ChangedFiles,
+    },
+}
+
+/// How to run it.
 #[derive(Debug)]
 pub struct RemoteRun {
-    /// The multi-ISA binary, here.
-    pub program: PathBuf,
-    /// The program's arguments, its name first.
-    pub arguments: Vec<OsString>,
-    /// Where it is to run there; the directory that this is in, if `None`.
-    pub directory: Option<PathBuf>,
     /// The ISA to start on.
     pub isa: Option<String>,
     /// Moves between ISAs of the node.
@@ -42,6 +63,8 @@ pub struct RemoteRun {
     pub address: Option<Address>,
     /// It sees the files of this node, wherever it is.
     pub home: bool,
+    /// Snapshots that are taken of it.
+    pub checkpoint: Option<maize_node::Periodic>,
 }
 
 /// What has become of it.
@@ -57,34 +80,102 @@ pub enum Outcome {
 ///
 /// # Errors
 /// If it could not be started, or the connection was lost before it ended.
-pub fn run(node: &Node, name: &str, options: RemoteRun) -> Result<Outcome> {
-    let mut file = File::open(&options.program).map_err(NodeError::file("read", &options.program))?;
-    let (hash, size) = hash(&mut file).map_err(NodeError::file("read", &options.program))?;
+pub fn run(node: &Node, name: &str, subject: Subject, options: RemoteRun) -> Result<Outcome> {
     let attached = attached(options.detach);
-    let directory = options.directory.map_or_else(std::env::current_dir, Ok).map_err(NodeError::file("find", "."))?;
-    let start = Start {
-        hash,
-        size,
-        arguments: options.arguments.into_iter().map(Text::from).collect(),
-        environment: std::env::vars_os().map(|(name, value)| (name.into(), value.into())).collect(),
-        directory: directory.into_os_string().into(),
-        umask: umask(),
-        limits: Limits::own(),
-        isa: options.isa,
-        hop: options.hop,
-        attached,
-        // In a terminal the kernel's own table of processes does more for those that nobody wants to move.
-        movable: options.movable || !matches!(attached, Attached::Terminal { .. }),
-        address: options.address,
-        files: options.home.then(|| node.identity().configuration.name.clone()),
-    };
     let mut connection = node.connect(Some(name))?;
-    connection.send(&Request::Start(Box::new(start)))?;
-    let program = begin(&mut connection, &mut file, &options.program)?;
+    let files = match subject {
+        Subject::Program { file: path, arguments, directory } => {
+            let mut file = File::open(&path).map_err(NodeError::file("read", &path))?;
+            let (hash, size) = hash(&mut file).map_err(NodeError::file("read", &path))?;
+            let directory = directory.map_or_else(std::env::current_dir, Ok).map_err(NodeError::file("find", "."))?;
+            let arguments = arguments.into_iter().map(Text::from).collect();
+            let at = path.canonicalize().map_err(NodeError::file("find", &path))?;
+            let start =
+                start(node, Executed { hash, size, file: at.into_os_string().into() }, arguments, directory, &options);
+            connection.send(&Request::Start(Box::new(start)))?;
+            let Connection { name, sealer, opener } = &mut connection;
+            offer(sealer, opener, name, || Ok((file, path)))?;
+            Vec::new()
+        }
+        Subject::Snapshot { file: path, changed } => {
+            let saved = Saved::read(&path)?;
+            let (executable, hash) = saved.executable()?;
+            let arguments = saved.metadata.arguments.iter().cloned().map(OsString::from_vec).map(Text::from).collect();
+            // Where the program itself is, the snapshot says.
+            let file = executable.path.clone().into_os_string().into();
+            let executed = Executed { hash, size: executable.size, file };
+            let start = start(node, executed, arguments, PathBuf::from("/"), &options);
+            let files = saved.list().map_err(NodeError::file("read", &path))?;
+            let snapshot = Snapshot { changed, files };
+            connection.send(&Request::Restore(Box::new(Restoration { start, snapshot })))?;
+            let Connection { name, sealer, opener } = &mut connection;
+            offer(sealer, opener, name, || find(node, executable, &hash))?;
+            if !options.detach {
+                maize_node::seek_standard_streams(&saved.metadata)
+                    .map_err(NodeError::system("reading on where it was"))?;
+            }
+            saved.into_files().map_err(NodeError::file("read", &path))?
+        }
+    };
+    let program = begin(&mut connection, files)?;
     if options.detach {
         return Ok(Outcome::Detached(program));
     }
     relay(connection, attached).map(Outcome::Ended)
+}
+
+/// What a program executes.
+struct Executed {
+    hash: [u8; 32],
+    size: u64,
+    file: Text,
+}
+
+/// How a program is started.
+fn start(
+    node: &Node,
+    Executed { hash, size, file }: Executed,
+    arguments: Vec<Text>,
+    directory: PathBuf,
+    options: &RemoteRun,
+) -> Start {
+    let attached = attached(options.detach);
+    Start {
+        hash,
+        size,
+        file,
+        arguments,
+        environment: std::env::vars_os().map(|(name, value)| (name.into(), value.into())).collect(),
+        directory: directory.into_os_string().into(),
+        umask: umask(),
+        limits: Limits::own(),
+        isa: options.isa.clone(),
+        hop: options.hop.clone(),
+        attached,
+        // In a terminal the kernel's own table of processes does more for those that nobody wants to move.
+        movable: options.movable || !matches!(attached, Attached::Terminal { .. }),
+        address: options.address.clone(),
+        files: options.home.then(|| node.identity().configuration.name.clone()),
+        checkpoint: options.checkpoint.as_ref().map(|periodic| Periodic {
+            every_us: u64::try_from(periodic.every.as_micros()).unwrap_or(u64::MAX),
+            file: periodic.file.clone().into_os_string().into(),
+        }),
+    }
+}
+
+/// The program that was saved: where it was, or among those that this node has been sent.
+fn find(node: &Node, executable: &Executable, wanted: &[u8; 32]) -> Result<(File, PathBuf)> {
+    let paths = [executable.path.clone(), node.directory().store().join(&executable.sha256)];
+    let open = |path: PathBuf| -> Option<(File, PathBuf)> {
+        let mut file = File::open(&path).ok()?;
+        hash(&mut file).is_ok_and(|(hash, _)| hash == *wanted).then_some((file, path))
+    };
+    paths.into_iter().find_map(open).ok_or_else(|| {
+        let Executable { path, sha256, .. } = executable;
+        let path = path.display();
+        let message = format!("{path}: not the program that was saved, whose SHA-256 is {sha256}; put that file back");
+        NodeError::CannotStart { status: NOT_A_PROGRAM, message }
+    })
 }
 
 fn hash(file: &mut File) -> io::Result<([u8; 32], u64)> {
@@ -124,23 +215,22 @@ fn attached(detach: bool) -> Attached {
     }
 }
 
-/// Sends the executable, if the node does not have it.
-pub(crate) fn offer(sealer: &mut Sealer, opener: &mut Opener, node: &str, file: &mut File, path: &Path) -> Result<()> {
+/// Sends the executable, if the node does not have it. `open` opens it.
+pub(crate) fn offer(
+    sealer: &mut Sealer,
+    opener: &mut Opener,
+    node: &str,
+    open: impl FnOnce() -> Result<(File, PathBuf)>,
+) -> Result<()> {
     let lost = |source| NodeError::Lost { peer: node.into(), source };
     let mut hear = || -> Result<Reply> {
         receive(opener, LIMIT).map_err(lost)?.ok_or_else(|| lost(io::ErrorKind::UnexpectedEof.into()))
     };
     let mut reply = hear()?;
     if matches!(reply, Reply::SendExecutable) {
-        io::Seek::rewind(file).map_err(NodeError::file("read", path))?;
-        let mut buffer = vec![0; PIECE];
-        loop {
-            let length = file.read(&mut buffer).map_err(NodeError::file("read", path))?;
-            if length == 0 {
-                break;
-            }
-            send(sealer, &ToProgram::Input(buffer[..length].to_vec())).map_err(lost)?;
-        }
+        let (mut file, path) = open()?;
+        io::Seek::rewind(&mut file).map_err(NodeError::file("read", &path))?;
+        send_file(sealer, &mut file).map_err(lost)?;
         reply = hear()?;
     }
     match reply {
@@ -149,11 +239,28 @@ pub(crate) fn offer(sealer: &mut Sealer, opener: &mut Opener, node: &str, file: 
     }
 }
 
-/// Has it started there.
-fn begin(connection: &mut Connection, file: &mut File, path: &Path) -> Result<u32> {
-    let Connection { name, sealer, opener } = connection;
-    offer(sealer, opener, name, file, path)?;
-    match connection.receive()? {
+/// Sends the rest of a file.
+fn send_file(sealer: &mut Sealer, file: &mut File) -> io::Result<()> {
+    let mut buffer = vec![0; PIECE];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(()),
+            length => send(sealer, &ToProgram::Input(buffer[..length].to_vec()))?,
+        }
+    }
+}
+
+/// Hears that it runs. If it is restored, its files are sent before.
+fn begin(connection: &mut Connection, mut files: Vec<File>) -> Result<u32> {
+    let mut heard = connection.receive()?;
+    if matches!(heard, FromProgram::Awaits) {
+        connection.opener.watch();
+        // Whether they have arrived, and what is wrong if not, is said by the shim.
+        let _ = files.iter_mut().try_for_each(|file| send_file(&mut connection.sealer, file));
+        let _ = send(&mut connection.sealer, &ToProgram::EndOfInput);
+        heard = connection.receive()?;
+    }
+    match heard {
         FromProgram::Started { program, lowered } => {
             for limit in lowered {
                 eprintln!("maize: warning: node {}: {limit}", connection.name);

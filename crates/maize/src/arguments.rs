@@ -5,7 +5,7 @@ pub mod nodes;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::{Args, Parser, ValueEnum, ValueHint};
 use maize_abi::Isa;
-use maize_node::{Address, MoveList};
+use maize_node::MoveList;
 use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -270,22 +270,11 @@ pub struct Run {
     /// Run it on this node; its streams, terminal and signals are relayed, and it has the environment, working directory and resource limits of here
     #[arg(long, value_name = "NAME", conflicts_with_all = ["mean", "moves", "report", "json", "kill_destination"])]
     pub node: Option<String>,
-    /// With --node: do not wait for the program; print its name for `maize logs`
-    #[arg(long, short, requires = "node")]
-    pub detach: bool,
-    /// With --detach: give the program an address of its own, which it takes along with its connections when it goes to another node; the interface is
-    /// that which has an address of the same network, unless it is named
-    #[arg(long, value_name = "IP/PREFIX[%INTERFACE]", requires = "detach")]
-    pub address: Option<Address>,
     /// With --node: the program's working directory there
     #[arg(long, value_name = "DIR", requires = "node")]
     pub directory: Option<PathBuf>,
-    /// With --node: the program sees the files of this machine, wherever it is, instead of those of the node that it is on; maized serves them
-    #[arg(long, requires = "node")]
-    pub home_files: bool,
-    /// With --node: the directory of this machine's own node
-    #[arg(long, value_name = "DIR", env = "MAIZE_NODE_DIR", hide = true)]
-    pub dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub place: nodes::Abode,
     /// Kill the destination of the Nth move while it is under way; can be given several times
     #[arg(long, value_name = "N", hide = true)]
     pub kill_destination: Vec<usize>,

@@ -84,7 +84,7 @@ fn execute(subcommand: Subcommand) -> i32 {
         Subcommand::Chaos(options) => return chaos::execute(options),
         Subcommand::Migrate(options) => return running::migrate(&options),
         Subcommand::Checkpoint(options) => return running::checkpoint(&options),
-        Subcommand::Restore(options) => return run::restore(&options),
+        Subcommand::Restore(options) => return run::restore(options),
         Subcommand::Events(options) => return running::events(&options),
         Subcommand::Ps(options) => running::ps(&options),
         Subcommand::Node(options) => match nodes::execute(options.subcommand) {

@@ -6,13 +6,13 @@ use crate::arguments::{self, Run};
 use crate::error::CommandError;
 use crate::status::Status;
 use maize_abi::Isa;
-use maize_daemon::NodeError;
 use maize_daemon::client::Node;
 use maize_daemon::message::{Ending, Hop};
-use maize_daemon::remote::{self, Outcome, RemoteRun};
+use maize_daemon::remote::{self, Outcome, RemoteRun, Subject};
+use maize_daemon::{Directory, NodeError};
 use maize_node::{
     ChangedFiles, Draw, Event, EventMoves, EventPlan, Exit, HopPlan, Machine, Memory, Periodic, Report, RunError,
-    RunOptions,
+    RunOptions, Snapshot,
 };
 use maize_terminal as terminal;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
@@ -39,7 +39,7 @@ pub fn execute(options: Run) -> i32 {
 }
 
 /// Restores a program and runs it likewise.
-pub fn restore(options: &Restore) -> i32 {
+pub fn restore(options: Restore) -> i32 {
     end(go_on(options))
 }
 
@@ -63,7 +63,7 @@ fn run(options: Run) -> Result<Exit, Failure> {
     let program = find(Path::new(options.command.first().map_or("".as_ref(), OsString::as_os_str)))?;
     let isa = start(&options)?;
     if options.node.is_some() {
-        return elsewhere(options, program);
+        return begin_elsewhere(options, program);
     }
     // Before the program starts: a report that cannot be written should not cost a run.
     let file = options.report.as_deref().map(create).transpose()?;
@@ -74,6 +74,7 @@ fn run(options: Run) -> Result<Exit, Failure> {
     let mut moves = 0;
     let run = RunOptions {
         program,
+        original: None,
         arguments: options.command,
         isa,
         hop,
@@ -104,11 +105,30 @@ fn run(options: Run) -> Result<Exit, Failure> {
     Ok(report.exit)
 }
 
-fn go_on(options: &Restore) -> Result<Exit, Failure> {
+fn go_on(options: Restore) -> Result<Exit, Failure> {
+    let changed = match options.changed_files {
+        Changed::Refuse => ChangedFiles::Refuse,
+        Changed::RollBack => ChangedFiles::RollBack,
+        Changed::Keep => ChangedFiles::Keep,
+    };
+    if let Some(name) = options.node {
+        let remote = RemoteRun {
+            isa: options.isa.map(|isa| isa.name().to_owned()),
+            hop: None,
+            detach: options.place.detach,
+            movable: true,
+            address: options.place.address,
+            home: options.place.home_files,
+            checkpoint: periodic(&options.periodic)?,
+        };
+        let subject = Subject::Snapshot { file: options.file, changed };
+        return elsewhere(options.place.dir, &name, subject, remote);
+    }
     let file = options.report.as_deref().map(create).transpose()?;
     keep_interrupts_for_the_program();
     let run = RunOptions {
         program: PathBuf::new(),
+        original: None,
         arguments: Vec::new(),
         isa: options.isa.unwrap_or_else(native),
         hop: None,
@@ -121,14 +141,11 @@ fn go_on(options: &Restore) -> Result<Exit, Failure> {
         signals: signals_to_hand_on(),
         departures: None,
         address: None,
-        machine: Machine::here(),
+        // One that was saved on a node was executed from that node's store.
+        machine: Machine { store: Directory::new(options.place.dir).ok().map(|node| node.store()), ..Machine::here() },
     };
-    let changed = match options.changed_files {
-        Changed::Refuse => ChangedFiles::Refuse,
-        Changed::RollBack => ChangedFiles::RollBack,
-        Changed::Keep => ChangedFiles::Keep,
-    };
-    let result = maize_node::restore(&options.file, &run, changed, &mut |_| {});
+    let snapshot = Snapshot { file: &options.file, program: None, changed };
+    let result = maize_node::restore(snapshot, &run, &mut |_| {}, || Ok(()));
     let report = result.map_err(|error| (exit_code(&error), error.to_string()))?;
     record(&report, options.report.as_deref().zip(file), false).map_err(|error| (CANNOT_RUN, error.to_string()))?;
     Ok(report.exit)
@@ -148,11 +165,7 @@ fn native() -> Isa {
 }
 
 /// Runs the program on another node.
-fn elsewhere(options: Run, program: PathBuf) -> Result<Exit, Failure> {
-    let failed = |error: NodeError| match error {
-        NodeError::CannotStart { status, message } => (status, message),
-        error => (CANNOT_RUN, error.to_string()),
-    };
+fn begin_elsewhere(options: Run, program: PathBuf) -> Result<Exit, Failure> {
     // What it says of a file that is no program is the same wherever it is to run.
     maize_image::Image::open(&program).map_err(|error| (NOT_A_PROGRAM, CommandError::from(error).to_string()))?;
     let name = options.node.unwrap_or_default();
@@ -162,19 +175,26 @@ fn elsewhere(options: Run, program: PathBuf) -> Result<Exit, Failure> {
         seed: options.seed,
         limit: options.limit,
     });
-    let node = Node::open(options.dir).map_err(failed)?;
     let remote = RemoteRun {
-        program,
-        arguments: options.command,
-        directory: options.directory,
         isa: options.isa.map(|isa| isa.name().to_owned()),
         hop,
-        detach: options.detach,
+        detach: options.place.detach,
         movable: options.movable,
-        address: options.address,
-        home: options.home_files,
+        address: options.place.address,
+        home: options.place.home_files,
+        checkpoint: periodic(&options.periodic)?,
     };
-    match remote::run(&node, &name, remote).map_err(failed)? {
+    let subject = Subject::Program { file: program, arguments: options.command, directory: options.directory };
+    elsewhere(options.place.dir, &name, subject, remote)
+}
+
+fn elsewhere(directory: Option<PathBuf>, name: &str, subject: Subject, remote: RemoteRun) -> Result<Exit, Failure> {
+    let failed = |error: NodeError| match error {
+        NodeError::CannotStart { status, message } => (status, message),
+        error => (CANNOT_RUN, error.to_string()),
+    };
+    let node = Node::open(directory).map_err(failed)?;
+    match remote::run(&node, name, subject, remote).map_err(failed)? {
         Outcome::Ended(Ending::Status(status)) => Ok(Exit::Status(status)),
         Outcome::Ended(Ending::Signal(signal)) => Ok(Exit::Signal(signal)),
         Outcome::Detached(program) => {

@@ -396,8 +396,14 @@ impl Supervisor<'_> {
         let (mut processes, mut memories) = (Vec::new(), Vec::new());
         for (&id, program) in &self.programs {
             let held = program.held().ok_or_else(|| "a process has ended meanwhile".to_owned())?;
+            let path = &program.launchers.program;
             let identity = program.launchers.identity();
-            let identity = identity.map_err(|error| format!("{}: {error}", program.launchers.program.display()))?;
+            let mut identity = identity.map_err(|error| format!("{}: {error}", path.display()))?;
+            if let Some(original) =
+                self.common.options.original.clone().filter(|_| *path == self.common.options.program)
+            {
+                identity.path = original;
+            }
             let executable = executables.iter().position(|known| *known == identity).unwrap_or(executables.len());
             if executable == executables.len() {
                 executables.push(identity);

@@ -23,6 +23,8 @@ pub struct Machine {
     pub emulators: Vec<PathBuf>,
     /// Where the sockets of programs are by which `maize ps` and the like find them.
     pub control: PathBuf,
+    /// Where executables are by the SHA-256 of their content, in hexadecimal digits: those of programs that are restored and whose files are not where they were.
+    pub store: Option<PathBuf>,
     /// Taken away from each host process before it executes anything.
     pub confinement: Option<Arc<dyn Confinement>>,
 }
@@ -32,7 +34,12 @@ impl Machine {
     #[must_use]
     pub fn here() -> Machine {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        Machine { emulators: std::env::split_paths(&path).collect(), control: directory::path(), confinement: None }
+        Machine {
+            emulators: std::env::split_paths(&path).collect(),
+            control: directory::path(),
+            store: None,
+            confinement: None,
+        }
     }
 
     /// Makes the directory of sockets, if it is not there.

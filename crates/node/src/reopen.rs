@@ -14,6 +14,7 @@ use maize_snapshot::{File as Described, FileKind, Metadata};
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SeekFrom, Timestamps, fstat, futimens, memfd_create, open, seek};
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek as _, Write as _};
@@ -22,7 +23,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// What is to be done about files that have changed since the snapshot was taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChangedFiles {
     /// Nothing is restored.
     #[default]
@@ -302,6 +303,19 @@ fn standard(stream: u32, offset: Option<u64>, identity: [u64; 2]) -> io::Result<
         seek(own, SeekFrom::Start(offset))?;
     }
     own.try_clone_to_owned().map(Some)
+}
+
+/// Has those of this process's standard streams that are files go on where a saved program had got to, which is restored elsewhere and has them by way of this process.
+///
+/// # Errors
+/// If that cannot be.
+pub fn seek_standard_streams(metadata: &Metadata) -> io::Result<()> {
+    for file in &metadata.files {
+        if let FileKind::Standard { stream, seeks: true, identity } = &file.kind {
+            standard(*stream, Some(file.offset), *identity)?;
+        }
+    }
+    Ok(())
 }
 
 /// Held by tests that copy all of this process's descriptors, and by those whose sockets are to be closed when they close them.

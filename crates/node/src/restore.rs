@@ -34,16 +34,29 @@ use std::time::Instant;
 /// Bytes read at a time.
 const BUFFER: usize = 16 << 10;
 
-/// Restores a program and runs it to its end. `options` say how, as for [`crate::run`]; program and arguments are the snapshot's.
+/// What a program is restored from.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshot<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// The program's own file, if it may be elsewhere than where it was.
+    pub program: Option<&'a Path>,
+    /// What to do about files that have changed.
+    pub changed: ChangedFiles,
+}
+
+/// Restores a program and runs it to its end. `options` say how, as for [`crate::run`]; program and arguments are the snapshot's. `commit` is called when everything is in place, and nothing
+/// runs before it returns, or ever if it returns a reason.
 ///
 /// # Errors
 /// [`RunError`], if the snapshot is damaged, or something that it refers to is not there any more; nothing has been changed then.
 pub fn restore(
-    file: &Path,
+    snapshot: Snapshot<'_>,
     options: &RunOptions,
-    changed: ChangedFiles,
     observe: &mut dyn FnMut(Event<'_>),
+    commit: impl FnOnce() -> Result<(), String>,
 ) -> Result<Report, RunError> {
+    let Snapshot { file, program: own, changed } = snapshot;
     let damaged = |source| RunError::Snapshot { path: file.to_owned(), source };
     let files = Files::default();
     let open = |path: &Path| files.open(path).map(|file| BufReader::with_capacity(BUFFER, file));
@@ -51,8 +64,8 @@ pub fn restore(
     // Behind symbolic links.
     let place = file.canonicalize().map_err(|error| damaged(error.into()))?;
     let beside = |name: &Path| open(&place.with_file_name(name));
-    let origin = Origin { name: file, own: None, changed, files: &files, rest: None };
-    restore_from(input, beside, origin, options, observe, |_| Ok(()))
+    let origin = Origin { name: file, own, changed, files: &files, rest: None };
+    restore_from(input, beside, origin, options, observe, |_| commit())
 }
 
 /// Receives a program from another node and runs it to its end. `options` say how; its file, which may have another path here, is theirs. A part of its memory may
@@ -140,7 +153,8 @@ fn restore_from<R: Read>(
     snapshots.close();
     let ahead = metadata.monotonic_ns.wrapping_sub(monotonic_ns());
     let mut incoming = Incoming::new(options.address.as_ref()).map_err(RunError::Address)?;
-    let later = own.is_some().then(|| incoming.later());
+    // What a program that is nowhere else has can be had before it runs, unless that takes an address which is not here yet.
+    let later = (rest.is_some() || options.address.is_some()).then(|| incoming.later());
     let Opened { files, numbers } =
         reopen::open_all(&metadata, files, changed, ahead, later).map_err(RunError::Files)?;
     let mut transfers = Vec::new();
@@ -229,14 +243,17 @@ fn find(
     if let Some(prepared) = prepared.filter(|prepared| prepared.identity.sha256 == executable.sha256) {
         return Ok(Rc::clone(&prepared.launchers));
     }
-    let path = &executable.path;
-    let launchers = Launchers::new(path, &[options.isa], arguments, &options.machine)?;
-    let found =
-        launchers.identity().map_err(|source| RunError::System { what: "reading the program's file", source })?;
-    if (found.size, &found.sha256) != (executable.size, &executable.sha256) {
-        return Err(RunError::OtherProgram { path: path.clone(), expected: executable.sha256.clone() });
-    }
-    Ok(Rc::new(launchers))
+    let open = |path: &Path| {
+        let launchers = Launchers::new(path, &[options.isa], arguments, &options.machine)?;
+        let found =
+            launchers.identity().map_err(|source| RunError::System { what: "reading the program's file", source })?;
+        if (found.size, &found.sha256) != (executable.size, &executable.sha256) {
+            return Err(RunError::OtherProgram { path: path.to_owned(), expected: executable.sha256.clone() });
+        }
+        Ok(Rc::new(launchers))
+    };
+    let stored = options.machine.store.as_ref().map(|store| store.join(&executable.sha256));
+    open(&executable.path).or_else(|error| stored.and_then(|stored| open(&stored).ok()).ok_or(error))
 }
 
 /// What a snapshot holds besides its metadata.

@@ -39,6 +39,8 @@ use std::time::{Duration, Instant, SystemTime};
 pub struct RunOptions {
     /// The multi-ISA binary.
     pub program: PathBuf,
+    /// Where snapshots say that it is, if this is a copy that may not last.
+    pub original: Option<PathBuf>,
     /// The program's arguments, its name first.
     pub arguments: Vec<OsString>,
     /// The ISA to start on.

@@ -6,11 +6,12 @@ use crate::arrivals;
 use crate::channel::{Authenticated, Handover, Opener, Sealer};
 use crate::error::{NodeError, Result};
 use crate::identity::MemoryOrder;
-use crate::link::{self, Attach, Come, Follow, Leave, Order, Question, Sockets};
-use crate::message::{Arrival, LIMIT, Reply, Request, Start, ToProgram, receive, send};
+use crate::link::{self, Attach, Beginning, Come, Follow, Leave, Order, Question, Sockets};
+use crate::message::{Arrival, LIMIT, Reply, Request, Restoration, Start, receive, send};
+use crate::read::Pieces;
 use crate::shim::log;
 use crate::sync::lock;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
@@ -36,12 +37,19 @@ pub(super) fn serve(daemon: &Arc<Daemon>, connection: Authenticated, name: &str)
             return send(&mut sealer, &reply).map_err(lost);
         }
         match request {
-            Request::Start(start) => return run(daemon, name, *start, None, sealer, opener).map_err(lost),
+            Request::Start(start) => {
+                return run(daemon, name, *start, Beginning::Anew, sealer, opener).map_err(lost);
+            }
+            Request::Restore(restoration) => {
+                let Restoration { start, snapshot } = *restoration;
+                let start = Start { isa: start.isa.or_else(|| daemon.usual_isa()), ..start };
+                return run(daemon, name, start, Beginning::Restored(snapshot), sealer, opener).map_err(lost);
+            }
             Request::Receive(arrival) => {
                 let Arrival { start, status, transfer, home } = *arrival;
                 let start = Start { isa: start.isa.or_else(|| daemon.usual_isa()), ..start };
-                let come = Some(Come { status, transfer, from: key, node: name.into(), home });
-                return run(daemon, name, start, come, sealer, opener).map_err(lost);
+                let come = Come { status, transfer, from: key, node: name.into(), home };
+                return run(daemon, name, start, Beginning::Comes(come), sealer, opener).map_err(lost);
             }
             Request::Files => return files(name, sealer, opener).map_err(lost),
             Request::Attach { program, transfer } => {
@@ -162,12 +170,12 @@ fn run(
     daemon: &Arc<Daemon>,
     name: &str,
     start: Start,
-    arrival: Option<Come>,
+    beginning: Beginning,
     mut sealer: Sealer,
     mut opener: Opener,
 ) -> io::Result<()> {
     let prepared = prepare(daemon, &start, &mut sealer, &mut opener).and_then(|executable| {
-        let attached = arrival.as_ref().and_then(|come| Some((come.home.as_ref()?, come.transfer)));
+        let attached = beginning.comes().and_then(|come| Some((come.home.as_ref()?, come.transfer)));
         let home = attached.map(|(home, transfer)| {
             daemon.attach(home, transfer).map_err(|error| {
                 NodeError::Invalid(format!("its input and output go by way of {}: {error}", home.node))
@@ -191,7 +199,7 @@ fn run(
             let programs = daemon.programs.path().to_owned();
             let node = daemon.identity.configuration.name.clone();
             let started_by = name.into();
-            let order = Order { start, executable, arrival, programs, node, started_by, connection, home, files };
+            let order = Order { start, executable, beginning, programs, node, started_by, connection, home, files };
             let sockets = Sockets { connection: socket, home: home_socket, files: files_socket };
             super::note(&format!("runs {command} for {name}"));
             daemon.programs.start(&order, &sockets).map_err(io::Error::other)?;
@@ -266,28 +274,5 @@ fn prepare(daemon: &Daemon, start: &Start, sealer: &mut Sealer, opener: &mut Ope
         return Ok(executable);
     }
     send(sealer, &Reply::SendExecutable).map_err(NodeError::system("asking for the executable"))?;
-    let mut pieces = Pieces { opener, piece: Vec::new(), taken: 0 };
-    daemon.store.receive(&start.hash, start.size, &mut pieces)
-}
-
-/// The bytes of an executable, out of messages.
-struct Pieces<'a> {
-    opener: &'a mut Opener,
-    piece: Vec<u8>,
-    taken: usize,
-}
-
-impl Read for Pieces<'_> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        if self.taken == self.piece.len() {
-            match receive(self.opener, LIMIT)? {
-                Some(ToProgram::Input(piece)) => (self.piece, self.taken) = (piece, 0),
-                _ => return Ok(0),
-            }
-        }
-        let length = bytes.len().min(self.piece.len() - self.taken);
-        bytes[..length].copy_from_slice(&self.piece[self.taken..][..length]);
-        self.taken += length;
-        Ok(length)
-    }
+    daemon.store.receive(&start.hash, start.size, &mut Pieces::new(opener))
 }

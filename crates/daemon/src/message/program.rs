@@ -2,7 +2,7 @@
 
 use crate::hosts::HostProcess;
 use crate::limits::Limits;
-use maize_node::{Address, Fetched};
+use maize_node::{Address, ChangedFiles, Fetched};
 use maize_snapshot::TerminalSize;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -51,6 +51,8 @@ pub struct Start {
     pub hash: [u8; 32],
     /// The executable's size in bytes.
     pub size: u64,
+    /// Where it is at the node that starts it.
+    pub file: Text,
     /// The program's arguments, its name first.
     pub arguments: Vec<Text>,
     /// Its variables.
@@ -73,6 +75,35 @@ pub struct Start {
     pub address: Option<Address>,
     /// The node whose files it sees, wherever it is; those of the node that it is on if `None`.
     pub files: Option<String>,
+    /// Snapshots that are taken of it, wherever it is.
+    pub checkpoint: Option<Periodic>,
+}
+
+/// Snapshots that are taken of a program while it runs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Periodic {
+    /// Time between them, in microseconds.
+    pub every_us: u64,
+    /// The file, with an absolute path, of the node that the program is on, or of its home.
+    pub file: Text,
+}
+
+/// A program that goes on from a snapshot.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Restoration {
+    /// How it is to run. Its arguments and executable are the snapshot's.
+    pub start: Start,
+    /// The snapshot, which is sent after [`FromProgram::Awaits`].
+    pub snapshot: Snapshot,
+}
+
+/// A snapshot in files.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// What to do about files of the program's that have changed.
+    pub changed: ChangedFiles,
+    /// The snapshot's own file and those that it builds on: the name of each, and its size in bytes. All are in one directory.
+    pub files: Vec<(Text, u64)>,
 }
 
 /// A tour between ISAs of one node.
@@ -107,6 +138,8 @@ pub enum Attached {
 /// What the shim of a program says to who started it.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromProgram {
+    /// The snapshot that it is restored from can be sent: its files, one after the other, in pieces ([`ToProgram::Input`]), and then [`ToProgram::EndOfInput`].
+    Awaits,
     /// It runs.
     Started {
         /// Its number.

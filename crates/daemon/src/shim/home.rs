@@ -47,6 +47,7 @@ pub(super) fn enter(place: Place, home: &str, files: (Sealer, Opener)) -> Result
         machine: Machine {
             emulators: vec![own.join("bin")],
             control: own.join("control/programs"),
+            store: machine.store.as_deref().map(moved),
             confinement: machine.confinement.clone(),
         },
         belief,

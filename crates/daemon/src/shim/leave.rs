@@ -126,8 +126,11 @@ fn prepare(resident: &Resident, order: Leave, socket: TcpStream) -> Result<Journ
     let home = is_attached.then(|| resident.relay.home().cloned().unwrap_or_else(own));
     let arrival = Arrival { start, status: resident.status(), transfer, home };
     send(&mut sealer, &Request::Receive(Box::new(arrival))).map_err(lost)?;
-    let mut file = File::open(&resident.file).map_err(|error| format!("{}: {error}", resident.file.display()))?;
-    offer(&mut sealer, &mut opener, &name, &mut file, &resident.file).map_err(|error| error.to_string())?;
+    let open = || {
+        let file = File::open(&resident.file).map_err(NodeError::file("read", &resident.file))?;
+        Ok((file, resident.file.clone()))
+    };
+    offer(&mut sealer, &mut opener, &name, open).map_err(|error| error.to_string())?;
     let program = match receive(&mut opener, LIMIT).map_err(lost)? {
         Some(FromDestination::Ready(program)) => program,
         Some(FromDestination::Refused(reason)) => return Err(format!("{name}: {reason}")),

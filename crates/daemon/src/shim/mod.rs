@@ -13,6 +13,7 @@ mod pace;
 pub(crate) mod record;
 mod relay;
 mod resident;
+mod restore;
 mod streams;
 mod terminal;
 
@@ -22,7 +23,7 @@ use crate::channel::{Handover, Opener, Sealer};
 use crate::directory::{Directory, make_private};
 use crate::error::{NodeError, Result};
 use crate::limits;
-use crate::link::{self, Attach, Come, Follow, QUESTIONS_LIMIT, Question};
+use crate::link::{self, Attach, Beginning, Come, Follow, QUESTIONS_LIMIT, Question};
 use crate::message::{
     Attached, Ending, FromDestination, FromProgram, LIMIT, ProgramState, ProgramStatus, Start, Stream, ToProgram,
     WINDOW, receive, send,
@@ -34,7 +35,7 @@ use confine::Terms;
 use follow::Successors;
 use maize_abi::Isa;
 use maize_files::Belief;
-use maize_node::{Departures, Exit, HopPlan, Machine, Memory, Report, RunError, RunOptions};
+use maize_node::{Departures, Exit, HopPlan, Machine, Memory, Periodic, Report, RunError, RunOptions};
 use relay::Relay;
 use resident::{Resident, Verdict};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -73,12 +74,13 @@ pub fn run() -> Result<()> {
     let lowered = start.limits.make_room();
     limits::make_room_for_files().map_err(NodeError::system("making room for open files"))?;
     let terms = Terms::new(start.limits.clone())?;
+    let store = order.programs.parent().map(|node| node.join("store"));
     let place = Place {
         programs: order.programs,
         executable: order.executable,
         node: order.node,
         started_by: order.started_by.clone(),
-        machine: Machine { confinement: Some(Arc::new(terms)), ..Machine::here() },
+        machine: Machine { store, confinement: Some(Arc::new(terms)), ..Machine::here() },
         belief: Belief::default(),
     };
     let files = order.files.zip(sockets.files).map(|(connection, socket)| connection.resume(socket));
@@ -87,7 +89,7 @@ pub fn run() -> Result<()> {
         Some((files, home)) => home::enter(place, home, files),
         None => Ok(place),
     };
-    if let Some(come) = order.arrival {
+    if let Beginning::Comes(come) = &order.beginning {
         let link = Link::new(sealer, opener).map_err(lost)?;
         let home = order.home.zip(sockets.home).map(|(connection, socket)| connection.resume(socket));
         let home = home.transpose().map_err(lost)?;
@@ -95,16 +97,19 @@ pub fn run() -> Result<()> {
             true => place,
             false => Err(NodeError::Invalid(lowered.join("\n  "))),
         };
-        return match place.and_then(|place| Shim::prepare(start, place, Some(&come))) {
-            Ok((shim, streams)) => shim.receive(&link, streams, &come, home),
+        return match place.and_then(|place| Shim::prepare(start, place, &order.beginning)) {
+            Ok((shim, streams)) => shim.receive(&link, streams, come, home),
             Err(error) => {
                 link.refuse(error.to_string());
                 Ok(())
             }
         };
     }
-    match place.and_then(|place| Shim::prepare(start, place, None)) {
+    match place.and_then(|place| Shim::prepare(start, place, &order.beginning)) {
         Ok((shim, streams)) => {
+            if let Beginning::Restored(snapshot) = &order.beginning {
+                return shim.restore(snapshot, streams, sealer, opener, lowered).map_err(lost);
+            }
             shim.resident.belief.begin();
             let started = FromProgram::Started { program: std::process::id(), lowered };
             send(&mut sealer, &started).map_err(lost)?;
@@ -140,7 +145,8 @@ struct Shim {
 
 impl Shim {
     /// Does all that may fail before the program runs.
-    fn prepare(start: Start, place: Place, come: Option<&Come>) -> Result<(Shim, Streams)> {
+    fn prepare(start: Start, place: Place, beginning: &Beginning) -> Result<(Shim, Streams)> {
+        let come = beginning.comes();
         let program = std::process::id();
         let directory = place.programs.join(program.to_string());
         // Left by a program of the same number, long ago.
@@ -178,7 +184,8 @@ impl Shim {
                 }
                 None => status,
             };
-            if come.is_none() {
+            // The others are written down when it is known that they run here.
+            if matches!(beginning, Beginning::Anew) {
                 record::write(&directory, &status)?;
             }
             let to_signals = Arc::new(to_signals);
@@ -357,14 +364,19 @@ impl Shim {
             limit: hop.limit,
         });
         let first = hop.as_ref().and_then(|hop| hop.isas.first().copied());
+        let checkpoint = start.checkpoint.as_ref().map(|periodic| Periodic {
+            every: Duration::from_micros(periodic.every_us),
+            file: OsString::from(periodic.file.clone()).into(),
+        });
         let signals = self.signals.try_clone().ok().map(|pipe| Arc::new(OwnedFd::from(pipe)));
         RunOptions {
             program: self.resident.file.clone(),
+            original: Some(OsString::from(start.file.clone()).into()),
             arguments: start.arguments.iter().cloned().map(OsString::from).collect(),
             isa: start.isa.as_ref().map(isa).or(first).unwrap_or_else(own_isa),
             hop,
             movable: start.movable,
-            checkpoint: None,
+            checkpoint,
             events: None,
             patience: PATIENCE,
             kill_destination: Vec::new(),
@@ -474,7 +486,7 @@ fn hear(
 
 fn status_of(error: &RunError) -> i32 {
     match error {
-        RunError::Image(_) | RunError::NoSuchIsa { .. } => NOT_A_PROGRAM,
+        RunError::Image(_) | RunError::NoSuchIsa { .. } | RunError::OtherProgram { .. } => NOT_A_PROGRAM,
         _ => CANNOT_RUN,
     }
 }

@@ -4,6 +4,7 @@ use super::{duration, isa};
 use clap::{Args, ValueEnum, ValueHint};
 use maize_abi::Isa;
 use maize_daemon::{MemoryOrder, PublicKey, Token};
+use maize_node::Address;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -81,6 +82,24 @@ Examples:
 pub struct Here {
     #[command(flatten)]
     pub place: Where,
+}
+
+/// How a program is on the node that it is started on.
+#[derive(Args, Debug)]
+pub struct Abode {
+    /// With --node: do not wait for the program; print its name for `maize logs`
+    #[arg(long, short, requires = "node")]
+    pub detach: bool,
+    /// With --detach: give the program an address of its own, which it takes along with its connections when it goes to another node; the interface is
+    /// that which has an address of the same network, unless it is named
+    #[arg(long, value_name = "IP/PREFIX[%INTERFACE]", requires = "detach")]
+    pub address: Option<Address>,
+    /// With --node: the program sees the files of this machine, wherever it is, instead of those of the node that it is on; maized serves them
+    #[arg(long, requires = "node")]
+    pub home_files: bool,
+    /// With --node: the directory of this machine's own node
+    #[arg(long, value_name = "DIR", env = "MAIZE_NODE_DIR", hide = true)]
+    pub dir: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

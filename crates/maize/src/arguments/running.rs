@@ -1,6 +1,6 @@
 //! The command line of what is done with running programs.
 
-use super::nodes::{NodeMemory, ProgramName, Where};
+use super::nodes::{Abode, NodeMemory, ProgramName, Where};
 use super::{duration, isa};
 use clap::{Args, ValueEnum, ValueHint};
 use maize_abi::Isa;
@@ -192,6 +192,11 @@ pub struct Restore {
     pub report: Option<PathBuf>,
     #[command(flatten)]
     pub periodic: Periodic,
+    /// Let it go on on this node, to which the snapshot is sent; its streams, terminal and signals are relayed
+    #[arg(long, value_name = "NAME", conflicts_with = "report")]
+    pub node: Option<String>,
+    #[command(flatten)]
+    pub place: Abode,
     /// The file that `maize checkpoint` has made
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
@@ -221,9 +226,14 @@ The program goes on where it was, on whatever ISA, with the process ids that it 
 input that was a file, and is one, goes on where the program had got to. Its own file must be where it was, and the same. Clocks \
 that run from the machine's start go on from where they were.
 
-Exit status: the program's. If a signal ended the program, the same signal ends maize. 85: it was saved once more; 125: it could not \
+With --node it goes on there: the snapshot, with those that it builds on, is sent to that node, and the program's own file if the node does not have it. Files that the program has open must be there as they were, or \
+be seen from there (--home-files). The program is one of that node's then, as if `maize run --node` had started it. If anything fails before all of it is in place, nothing runs.
+
+Exit status: the program's; with --detach 0. If a signal ended the program, the same signal ends maize. 85: it was saved once more; 125: it could not \
 be restored; 126: its file is not the one that was saved.
 
 Examples:
   maize restore job.snapshot
-  maize restore --isa aarch64 --changed-files=roll-back job.snapshot < input >> output";
+  maize restore --isa aarch64 --changed-files=roll-back job.snapshot < input >> output
+  maize restore --node b --detach job.snapshot
+  maize restore --node c --home-files --changed-files=roll-back job.snapshot";
