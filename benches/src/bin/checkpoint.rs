@@ -110,7 +110,8 @@ fn measure(
 
 fn save(pid: u32, file: &Path, incremental: bool) -> Result<Taken> {
     let mut running = Controlled::find(pid)?;
-    let action = Action::Checkpoint { file: file.to_owned(), leave_running: true, incremental, timeout_ms: 10_000 };
+    let action =
+        Action::Checkpoint { file: file.to_owned(), leave_running: true, incremental, hold: false, timeout_ms: 10_000 };
     let begin = Instant::now();
     let Answer::Saved(answer) = running.ask(action)? else { bail!("another answer") };
     let saved = begin.elapsed().as_secs_f64() * 1000.0;

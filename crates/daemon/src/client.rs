@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ANSWERS: Duration = Duration::from_secs(15);
 
 /// How often a program may have moved since it had the name by which it is asked for.
-const MOST_MOVES: usize = 1000;
+pub(crate) const MOST_MOVES: usize = 1000;
 
 /// The node that a command belongs to.
 pub struct Node {
@@ -338,7 +338,7 @@ impl Node {
         }
     }
 
-    fn called(&self, name: Option<&str>) -> String {
+    pub(crate) fn called(&self, name: Option<&str>) -> String {
         name.unwrap_or(&self.identity.configuration.name).to_owned()
     }
 
@@ -410,7 +410,7 @@ impl Node {
     }
 }
 
-fn moves_in_circles(at: &Location) -> NodeError {
+pub(crate) fn moves_in_circles(at: &Location) -> NodeError {
     NodeError::Invalid(format!(
         "the program has moved too often to be found; it was {}:{} at last",
         at.node, at.program

@@ -1,5 +1,6 @@
 //! What can go wrong between nodes, and on one.
 
+use crate::message::Location;
 use std::io;
 use std::path::PathBuf;
 
@@ -113,6 +114,9 @@ pub enum NodeError {
         /// Why not.
         reason: String,
     },
+    /// There is no such program on a node.
+    #[error("no program {} runs on {}; `maize node programs {}` lists those that do", .0.program, .0.node, .0.node)]
+    NoSuchProgram(Location),
     /// No member has this name.
     #[error("no node is called {name}; known: {known}")]
     UnknownNode {

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod arrivals;
+pub mod asked;
 pub mod channel;
 pub mod client;
 pub mod daemon;

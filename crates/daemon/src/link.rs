@@ -48,7 +48,7 @@ pub(crate) enum Beginning {
     /// Where it was saved.
     Restored(Snapshot),
     /// Where it is on another node.
-    Comes(Come),
+    Comes(Box<Come>),
 }
 
 impl Beginning {
@@ -111,6 +111,15 @@ pub(crate) struct Follow {
     pub(crate) connection: Handover,
 }
 
+/// Its program is to be asked something.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Ask {
+    /// What: [`maize_node::Action`], in JSON.
+    pub(crate) action: String,
+    /// The connection to who asks. Its socket comes after the question.
+    pub(crate) connection: Handover,
+}
+
 /// What the daemon asks a shim.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Question {
@@ -129,6 +138,8 @@ pub(crate) enum Question {
     Attach(Box<Attach>),
     /// Send on memory. The answer is given on that connection.
     Follow(Box<Follow>),
+    /// Ask the program. The answer is given on that connection.
+    Ask(Box<Ask>),
 }
 
 /// The longest question: a name, and a handover.

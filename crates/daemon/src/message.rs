@@ -90,6 +90,14 @@ pub enum Request {
         /// The attempt in which it has come.
         transfer: Transfer,
     },
+    /// Ask a program something, as by its control socket (docs/control.md): [`maize_node::Action`], in JSON. The answers are [`Reply::Answer`], and [`Reply::EndOfAnswers`] when the program has
+    /// ended. A snapshot comes after its answer, in pieces ([`ToProgram::Input`]) up to [`ToProgram::EndOfInput`], which is said in return when it is on disk, if the program waits for that.
+    Ask {
+        /// The program.
+        program: u32,
+        /// What.
+        action: String,
+    },
     /// Serve this node's files to a program there. The answer is [`Reply::Ready`], and what follows are FUSE's messages (`maize-files`).
     Files,
     /// Has this program come? If not, it is not to come any more.
@@ -146,6 +154,12 @@ pub enum Reply {
     Log(LogRecord),
     /// All of it has been said.
     EndOfLog,
+    /// What a program answers: [`maize_node::Answer`], in JSON.
+    Answer(String),
+    /// It has ended.
+    EndOfAnswers,
+    /// It is not here, nor has it been.
+    NoSuchProgram,
     /// The programs.
     Programs(Vec<ProgramStatus>),
     /// The program is not here any more; ask there.

@@ -240,7 +240,7 @@ pub(crate) fn offer(
 }
 
 /// Sends the rest of a file.
-fn send_file(sealer: &mut Sealer, file: &mut File) -> io::Result<()> {
+pub(crate) fn send_file(sealer: &mut Sealer, file: &mut File) -> io::Result<()> {
     let mut buffer = vec![0; PIECE];
     loop {
         match file.read(&mut buffer)? {

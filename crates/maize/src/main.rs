@@ -4,6 +4,7 @@
 //! link such as `maize-cc`; clap reads those of the other subcommands ([`arguments`]).
 
 mod arguments;
+mod asking;
 mod beside;
 mod chaos;
 mod error;

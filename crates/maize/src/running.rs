@@ -2,15 +2,17 @@
 
 use crate::arguments::nodes::ProgramName;
 use crate::arguments::running::{Checkpoint, Events, Goal, Migrate, Ps};
+use crate::asking::Asking;
 use crate::error::{CommandError, print};
 use crate::nodes;
 use maize_daemon::NodeError;
 use maize_daemon::client::{Node, Travel};
 use maize_daemon::drain::Drain;
 use maize_daemon::message::Location;
-use maize_node::{Action, Answer, CONTROL_VERSION, ControlError, Controlled, Outcome, Saved, Status};
+use maize_node::{Action, Answer, CONTROL_VERSION, ControlError, Outcome, Saved, Status};
 use maize_terminal as terminal;
 use serde::Serialize;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -103,9 +105,13 @@ fn seconds(time: Duration) -> String {
 }
 
 /// The exit status for an error, which is printed.
-pub fn explain(error: &ControlError) -> i32 {
+pub fn explain(error: &CommandError) -> i32 {
     terminal::error(error);
-    if matches!(error, ControlError::NoSuchProgram(_)) { NO_SUCH_PROGRAM } else { 1 }
+    let is_missing = matches!(
+        error,
+        CommandError::Control(ControlError::NoSuchProgram(_)) | CommandError::Node(NodeError::NoSuchProgram(_))
+    );
+    if is_missing { NO_SUCH_PROGRAM } else { 1 }
 }
 
 #[derive(Serialize)]
@@ -152,9 +158,6 @@ pub fn migrate(options: &Migrate) -> i32 {
                 "--memory is for moves to another node; between ISAs it is `maize run --memory` that says it",
             );
         }
-        Goal::Isa(_) if name.node.is_some() => {
-            return refused("a program changes the ISA where it is: run this on that node, with the PID alone");
-        }
         Goal::Isa(isa) => isa,
     };
     let action = Action::Migrate {
@@ -163,9 +166,9 @@ pub fn migrate(options: &Migrate) -> i32 {
         timeout_ms: u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX),
         dry_run: options.dry_run,
     };
-    let outcomes = match Controlled::find(name.program).and_then(|mut program| program.ask(action)) {
-        Ok(Answer::Migrated(outcomes)) => outcomes,
-        Ok(_) => return explain(&ControlError::Ended),
+    let outcomes = match Asking::new(&options.place, name, action) {
+        Ok((_, Some(Answer::Migrated(outcomes)))) => outcomes,
+        Ok(_) => return explain(&ControlError::Ended.into()),
         Err(error) => return explain(&error),
     };
     let status = i32::from(!outcomes.iter().all(Outcome::is_there));
@@ -253,12 +256,8 @@ pub fn checkpoint(options: &Checkpoint) -> i32 {
             return 1;
         }
     };
-    let timeout_ms = u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX);
-    let action =
-        Action::Checkpoint { file, leave_running: options.leave_running, incremental: options.incremental, timeout_ms };
-    let saved = match Controlled::find(options.pid).and_then(|mut program| program.ask(action)) {
-        Ok(Answer::Saved(saved)) => saved,
-        Ok(_) => return explain(&ControlError::Ended),
+    let saved = match save(options, &file) {
+        Ok(saved) => saved,
         Err(error) => return explain(&error),
     };
     let text = match options.json {
@@ -279,16 +278,42 @@ pub fn checkpoint(options: &Checkpoint) -> i32 {
     }
 }
 
+/// Saves the program in a file.
+fn save(options: &Checkpoint, file: &Path) -> Result<Saved, CommandError> {
+    let &Checkpoint { leave_running, incremental, .. } = options;
+    if incremental && options.program.node.is_some() {
+        let message =
+            "an incremental snapshot is written beside its base: run this on the program's node, with the PID alone";
+        return Err(NodeError::Invalid(message.into()).into());
+    }
+    let timeout_ms = u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX);
+    let action = Action::Checkpoint { file: file.to_owned(), leave_running, incremental, hold: false, timeout_ms };
+    let (mut program, answer) = Asking::new(&options.place, &options.program, action)?;
+    let ended = || ControlError::Ended.into();
+    let saved = match answer {
+        Some(Answer::Saved(saved)) => {
+            program.take_snapshot(file, saved.bytes)?;
+            saved
+        }
+        Some(Answer::Held(saved)) => {
+            program.take_snapshot(file, saved.bytes)?;
+            match program.confirm()? {
+                Some(Answer::Saved(saved)) => saved,
+                _ => return Err(ended()),
+            }
+        }
+        _ => return Err(ended()),
+    };
+    Ok(Saved { file: file.display().to_string(), ..saved })
+}
+
 /// `maize events`; returns its exit status.
 pub fn events(options: &Events) -> i32 {
-    let mut program = match Controlled::find(options.pid) {
-        Ok(program) => program,
+    let (mut program, answer) = match Asking::new(&options.place, &options.program, Action::Events) {
+        Ok(asking) => asking,
         Err(error) => return explain(&error),
     };
-    let mut answer = match program.ask(Action::Events) {
-        Err(ControlError::Ended) => return 0,
-        answer => answer.map(Some),
-    };
+    let mut answer = Ok(answer);
     loop {
         let line = match answer {
             Ok(Some(Answer::Event(event))) => serde_json::to_string(&event).unwrap_or_default() + "\n",

@@ -55,6 +55,8 @@ pub(crate) struct Order {
     pub(crate) to: Goal,
     /// The program runs on afterwards.
     pub(crate) leave_running: bool,
+    /// Otherwise it is ended only when the client has said so.
+    pub(crate) holds: bool,
     /// How long to try.
     pub(crate) timeout: Duration,
     /// What has been sent ahead.
@@ -106,6 +108,8 @@ enum Progress {
     Signals,
     /// It is being written. The program did not run for this time so far.
     Writing(Writing, Duration),
+    /// It is on disk, and the program waits until the client confirms it.
+    Held { written: Box<Written>, is_confirmed: bool },
     /// Processes are let go after an attempt that failed.
     Failing,
 }
@@ -116,13 +120,32 @@ impl Checkpoint {
         match self.stage {
             Progress::Watching(until) | Progress::Resting(until) => Some(until),
             Progress::Stopping | Progress::Signals | Progress::Failing => Some(self.deadline),
-            Progress::Ahead(_) | Progress::Writing(..) => None,
+            Progress::Ahead(_) | Progress::Writing(..) | Progress::Held { .. } => None,
+        }
+    }
+
+    /// The client says that the snapshot is where it was to go; whether that is what is waited for.
+    pub(crate) fn confirm(&mut self, by: Client) -> bool {
+        match &mut self.stage {
+            Progress::Held { is_confirmed, .. } if self.order.client == Some(by) => {
+                *is_confirmed = true;
+                true
+            }
+            _ => false,
         }
     }
 
     /// The program has been captured and may be elsewhere by now.
     pub(crate) fn is_leaving(&self) -> bool {
         matches!((&self.stage, &self.order.to), (Progress::Writing(..), Goal::Away(_)))
+    }
+
+    /// What the client is told of it.
+    fn saved(&self, written: &Written, pause: Duration) -> Option<Saved> {
+        let (Goal::File(target), Some(link)) = (&self.order.to, &written.link) else { return None };
+        let (file, base) = (target.path.display().to_string(), link.base.as_ref());
+        let base = base.map(|base| base.display().to_string());
+        Some(Saved { file, bytes: link.bytes, base, pause_us: pause.as_secs_f64() * 1e6 })
     }
 
     /// Becomes readable when there is something to do.
@@ -256,12 +279,29 @@ impl Supervisor<'_> {
             Progress::Writing(writing, stopped) => match writing.result() {
                 None => {}
                 Some(Err(reason)) => return self.fail(job, FailureKind::Refused, reason),
+                Some(Ok(written)) if job.order.holds => {
+                    if let (Some(client), Some(saved)) = (job.order.client, job.saved(&written, job.began.elapsed())) {
+                        self.answer_client(client, Answer::Held(saved));
+                    }
+                    job.stage = Progress::Held { written: Box::new(written), is_confirmed: false };
+                }
                 Some(Ok(written)) => {
                     let pause = if job.order.leave_running { *stopped } else { job.began.elapsed() };
                     self.saved(job, written, pause);
                     return None;
                 }
             },
+            Progress::Held { written, is_confirmed } => {
+                if *is_confirmed {
+                    let (written, pause) = (mem::take(&mut **written), job.began.elapsed());
+                    self.saved(job, written, pause);
+                    return None;
+                }
+                let door = self.common.door.as_ref();
+                if !job.order.client.is_some_and(|client| door.is_some_and(|door| door.has(client))) {
+                    return self.fail(job, FailureKind::Refused, "nobody has confirmed the snapshot".to_owned());
+                }
+            }
             Progress::Failing => {
                 if now >= job.deadline {
                     let reason = job.reason.clone();
@@ -366,17 +406,15 @@ impl Supervisor<'_> {
                 let _ = kill_process(program.current.pid(), KernelSignal::KILL);
             }
             self.left = Some(match &job.order.to {
-                Goal::File(target) => Left::Saved(target.path.clone()),
+                // One that was held is elsewhere by now.
+                Goal::File(target) => Left::Saved((!job.order.holds).then(|| target.path.clone())),
                 Goal::Away(_) => Left::Away,
             });
         }
-        let (Goal::File(target), Some(link)) = (job.order.to, written.link) else { return };
-        if let Some(client) = job.order.client {
-            let (file, base) = (target.path.display().to_string(), link.base.as_ref());
-            let base = base.map(|base| base.display().to_string());
-            let saved = Saved { file, bytes: link.bytes, base, pause_us: pause.as_secs_f64() * 1e6 };
+        if let (Some(client), Some(saved)) = (job.order.client, job.saved(&written, pause)) {
             self.answer_client(client, Answer::Saved(saved));
         }
+        let (Goal::File(target), Some(link)) = (job.order.to, written.link) else { return };
         if target.incremental && job.order.leave_running && !written.precopy.is_empty() {
             let links = job.links.into_iter().chain([link]).collect();
             self.chain = Some(Chain { precopy: written.precopy, links });

@@ -234,7 +234,8 @@ impl Supervisor<'_> {
             let _ = carry(Err(reason));
             return;
         }
-        let order = Order { client: None, to: Goal::Away(Some(carry)), leave_running: false, timeout, precopy };
+        let order =
+            Order { client: None, to: Goal::Away(Some(carry)), leave_running: false, holds: false, timeout, precopy };
         // Never an answer: this is not busy, and has the table of processes.
         let _ = self.begin_checkpoint(order);
     }

@@ -87,12 +87,14 @@ impl Supervisor<'_> {
                 Action::Migrate { to, process, timeout_ms, dry_run } => {
                     self.migrate(client, &to, process, Duration::from_millis(timeout_ms), dry_run)
                 }
-                Action::Checkpoint { file, leave_running, incremental, timeout_ms } => {
+                Action::Confirm => self.confirm_checkpoint(client),
+                Action::Checkpoint { file, leave_running, incremental, hold, timeout_ms } => {
                     let timeout = Duration::from_millis(timeout_ms);
                     self.begin_checkpoint(Order {
                         client: Some(client),
                         to: Goal::File(Target { path: file, incremental }),
                         leave_running,
+                        holds: hold && !leave_running,
                         timeout,
                         precopy: Precopy::default(),
                     })
@@ -170,6 +172,15 @@ impl Supervisor<'_> {
             Err(error) => return Some(failure(FailureKind::Refused, error)),
         }
         None
+    }
+
+    /// The snapshot for which the program waits is where it was to go.
+    fn confirm_checkpoint(&mut self, client: Client) -> Option<Answer> {
+        let is_confirmed = match &mut self.job {
+            Some(Job::Checkpoint(job)) => job.confirm(client),
+            _ => false,
+        };
+        (!is_confirmed).then(|| failure(FailureKind::Question, "there is no snapshot that waits to be confirmed"))
     }
 
     /// A program that has run by itself so far is about to leave its host process: from then on the kernel's table of processes does not do.

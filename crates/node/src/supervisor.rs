@@ -176,8 +176,8 @@ enum Heard {
 
 /// Where a program is that is not here any more.
 pub(crate) enum Left {
-    /// In this file.
-    Saved(PathBuf),
+    /// In this file, or in one that has gone on from here.
+    Saved(Option<PathBuf>),
     /// On another node.
     Away,
 }
@@ -253,7 +253,7 @@ impl<'a> Supervisor<'a> {
     pub(crate) fn run(mut self) -> Result<Report, RunError> {
         let (exit, History { migrations, stays, events, processor_ns }) = self.supervise()?;
         let options = self.common.options;
-        if let Some(Left::Saved(file)) = &self.left {
+        if let Some(Left::Saved(Some(file))) = &self.left {
             eprintln!("maize: saved to {0}; `maize restore {0}` goes on", file.display());
         }
         Ok(Report {
@@ -385,6 +385,7 @@ impl<'a> Supervisor<'a> {
             client: None,
             to: Goal::File(Target { path: file, incremental: true }),
             leave_running: true,
+            holds: false,
             timeout,
             precopy: Precopy::default(),
         }) {

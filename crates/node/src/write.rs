@@ -106,6 +106,7 @@ impl Parts {
 }
 
 /// What has been written.
+#[derive(Default)]
 pub(crate) struct Written {
     /// The file, if it is one.
     pub(crate) link: Option<Link>,

@@ -6,7 +6,7 @@ use crate::arrivals;
 use crate::channel::{Authenticated, Handover, Opener, Sealer};
 use crate::error::{NodeError, Result};
 use crate::identity::MemoryOrder;
-use crate::link::{self, Attach, Beginning, Come, Follow, Leave, Order, Question, Sockets};
+use crate::link::{self, Ask, Attach, Beginning, Come, Follow, Leave, Order, Question, Sockets};
 use crate::message::{Arrival, LIMIT, Reply, Request, Restoration, Start, receive, send};
 use crate::read::Pieces;
 use crate::shim::log;
@@ -49,18 +49,25 @@ pub(super) fn serve(daemon: &Arc<Daemon>, connection: Authenticated, name: &str)
                 let Arrival { start, status, transfer, home } = *arrival;
                 let start = Start { isa: start.isa.or_else(|| daemon.usual_isa()), ..start };
                 let come = Come { status, transfer, from: key, node: name.into(), home };
-                return run(daemon, name, start, Beginning::Comes(come), sealer, opener).map_err(lost);
+                return run(daemon, name, start, Beginning::Comes(Box::new(come)), sealer, opener).map_err(lost);
+            }
+            Request::Ask { program, .. } if let Some(location) = daemon.programs.elsewhere(program) => {
+                send(&mut sealer, &Reply::Elsewhere(location)).map_err(lost)?;
+            }
+            Request::Ask { program, action } => {
+                let ask = |connection| Question::Ask(Box::new(Ask { action, connection }));
+                return give(daemon, program, Reply::NoSuchProgram, ask, sealer, opener).map_err(lost);
             }
             Request::Files => return files(name, sealer, opener).map_err(lost),
             Request::Attach { program, transfer } => {
                 let gone = "the command that has started the program is gone";
                 let attach = |connection| Question::Attach(Box::new(Attach { to: name.into(), transfer, connection }));
-                return give(daemon, program, gone, attach, sealer, opener).map_err(lost);
+                return give(daemon, program, Reply::Refused(gone.into()), attach, sealer, opener).map_err(lost);
             }
             Request::Follow { program, transfer } => {
                 let gone = "the process that had what is left of the program's memory is gone";
                 let follow = |connection| Question::Follow(Box::new(Follow { transfer, connection }));
-                return give(daemon, program, gone, follow, sealer, opener).map_err(lost);
+                return give(daemon, program, Reply::Refused(gone.into()), follow, sealer, opener).map_err(lost);
             }
             Request::Status | Request::Reload | Request::Stop | Request::Relay { .. } | Request::Join(_) => {
                 let reply = Reply::Refused("that can only be asked on the machine itself".into());
@@ -224,13 +231,13 @@ fn release(sealer: Sealer, opener: Opener) -> io::Result<(TcpStream, Handover)> 
 fn give(
     daemon: &Daemon,
     program: u32,
-    gone: &str,
+    gone: Reply,
     question: impl FnOnce(Handover) -> Question,
     mut sealer: Sealer,
     opener: Opener,
 ) -> io::Result<()> {
     if !daemon.programs.is_running(program) {
-        return send(&mut sealer, &Reply::Refused(gone.into()));
+        return send(&mut sealer, &gone);
     }
     let (socket, connection) = release(sealer, opener)?;
     link::give(&daemon.programs.directory(program), &question(connection), &socket)

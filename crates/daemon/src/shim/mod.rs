@@ -3,11 +3,13 @@
 
 mod after;
 mod arrive;
+mod ask;
 pub(crate) mod confine;
 mod filter;
 mod follow;
 mod home;
 mod leave;
+mod listen;
 pub(crate) mod log;
 mod pace;
 pub(crate) mod record;
@@ -19,11 +21,11 @@ mod terminal;
 
 use crate::addresses;
 use crate::arrivals::Arriving;
-use crate::channel::{Handover, Opener, Sealer};
+use crate::channel::{Opener, Sealer};
 use crate::directory::{Directory, make_private};
 use crate::error::{NodeError, Result};
 use crate::limits;
-use crate::link::{self, Attach, Beginning, Come, Follow, QUESTIONS_LIMIT, Question};
+use crate::link::{self, Beginning, Come};
 use crate::message::{
     Attached, Ending, FromDestination, FromProgram, LIMIT, ProgramState, ProgramStatus, Start, Stream, ToProgram,
     WINDOW, receive, send,
@@ -43,7 +45,6 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -195,6 +196,7 @@ impl Shim {
                 start,
                 name: place.node.clone(),
                 node: Directory::new(parent)?,
+                control: place.machine.control.clone(),
                 directory: directory.clone(),
                 file,
                 departures: Arc::new(departures),
@@ -216,7 +218,7 @@ impl Shim {
                 _ => None,
             };
             // The daemon finds this process by its socket from now on.
-            listen(&resident, &to_signals)?;
+            listen::listen(&resident, &to_signals)?;
             let streams = streams::open(attached)?;
             Ok((Shim { resident, log, signals, to_signals, machine: place.machine }, streams))
         };
@@ -506,70 +508,6 @@ fn hand_on_signals(to_signals: &Arc<PipeWriter>, attached: Attached) {
         // SAFETY: `write` to a pipe is async-signal-safe, and nothing else is done.
         let _ = unsafe { signal_hook::low_level::register(signal, hand_on) };
     }
-}
-
-/// Listens for the daemon.
-fn listen(resident: &Arc<Resident>, to_signals: &Arc<PipeWriter>) -> Result<()> {
-    let path = link::socket(&resident.directory);
-    let listener = UnixListener::bind(&path).map_err(NodeError::file("listen at", path))?;
-    let (resident, to_signals) = (Arc::clone(resident), Arc::clone(to_signals));
-    thread::spawn(move || {
-        // Closed by the end of this process.
-        let mut watchers = Vec::new();
-        for mut stream in listener.incoming().flatten() {
-            let mut answer = || -> io::Result<bool> {
-                stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-                let question = receive::<Question>(&mut stream, QUESTIONS_LIMIT)?;
-                if let Some(Question::Leave(order)) = question {
-                    let connection = link::receive_socket(&stream)?;
-                    let (resident, mut stream) = (Arc::clone(&resident), stream.try_clone()?);
-                    let to_wait_for = Arc::clone(&resident);
-                    let answering = thread::spawn(move || {
-                        // Who asked may have gone.
-                        let _ = send(&mut stream, &leave::leave(&resident, *order, connection));
-                    });
-                    to_wait_for.answers(answering);
-                    return Ok(false);
-                }
-                if let Some(Question::Attach(attach)) = question {
-                    let Attach { to, transfer, connection } = *attach;
-                    let (sealer, opener) = take_over(connection, &stream)?;
-                    resident.relay.attach(to, transfer, sealer, opener)?;
-                    return Ok(false);
-                }
-                if let Some(Question::Follow(follow)) = question {
-                    let Follow { transfer, connection } = *follow;
-                    let (sealer, opener) = take_over(connection, &stream)?;
-                    resident.successors.add(transfer, sealer, opener)?;
-                    return Ok(false);
-                }
-                let is_done = match question {
-                    Some(Question::Signal(signal)) => resident.hand_on(signal, &mut &*to_signals)?,
-                    Some(Question::Resolve { here }) => {
-                        let waits = matches!(resident.status().state, ProgramState::Unsettled(_));
-                        if waits {
-                            resident.verdict.say(here);
-                        }
-                        waits
-                    }
-                    _ => true,
-                };
-                send(&mut stream, &is_done)?;
-                Ok(matches!(question, Some(Question::Watch)))
-            };
-            if answer().is_ok_and(|stays| stays) {
-                watchers.push(stream);
-            }
-        }
-    });
-    Ok(())
-}
-
-/// Takes a connection that comes after a question, which is answered on it.
-fn take_over(connection: Handover, question: &UnixStream) -> io::Result<(Sealer, Opener)> {
-    let socket = link::receive_socket(question)?;
-    socket.set_write_timeout(Some(Duration::from_secs(1)))?;
-    connection.resume(socket)
 }
 
 /// The machine's own ISA.

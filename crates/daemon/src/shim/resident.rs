@@ -51,6 +51,8 @@ pub(super) struct Resident {
     pub(super) name: String,
     /// The node's directory.
     pub(super) node: Directory,
+    /// Where the sockets of programs are.
+    pub(super) control: PathBuf,
     /// The program's own directory.
     pub(super) directory: PathBuf,
     /// The program's file, under its own name.

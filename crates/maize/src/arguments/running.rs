@@ -117,6 +117,7 @@ not, or the program cannot be asked; 3 if there is no such program.
 Examples:
   maize migrate 4711 --to riscv64
   maize migrate 4711 --to aarch64 --dry-run
+  maize migrate b:4711 --to riscv64
   maize migrate b:4711 --to c
   maize migrate 4711 --to b --isa riscv64
   maize migrate 4711 --to b --memory after
@@ -126,22 +127,29 @@ Examples:
 
 #[derive(Args, Debug)]
 pub struct Events {
-    /// The program: the PID that `maize ps` shows, or the id of one of its processes
-    pub pid: u32,
+    #[command(flatten)]
+    pub place: Where,
+    /// The program: the PID that `maize ps` shows, or the id of one of its processes; or a program on a node
+    #[arg(value_name = "[NODE:]PID")]
+    pub program: ProgramName,
 }
 
 pub const EVENTS: &str = "\
-Prints a line of JSON for each process that begins, moves, stays although it was to move, or ends, from now on until the program ends.
+Prints a line of JSON for each process that begins, moves, stays although it was to move, or ends, from now on until the program ends, or goes to another node.
 
 Exit status: 0 when the program has ended; 1 if it cannot be asked; 3 if there is no such program.
 
-Example:
-  maize events 4711 | jq -r 'select(.event == \"moved\") | .migration.to'";
+Examples:
+  maize events 4711 | jq -r 'select(.event == \"moved\") | .migration.to'
+  maize events b:4711";
 
 #[derive(Args, Debug)]
 pub struct Checkpoint {
-    /// The program: the PID that `maize ps` shows, or the id of one of its processes
-    pub pid: u32,
+    #[command(flatten)]
+    pub place: Where,
+    /// The program: the PID that `maize ps` shows, or the id of one of its processes; or a program on a node
+    #[arg(value_name = "[NODE:]PID")]
+    pub program: ProgramName,
     /// The file to write; one that is there is replaced when the new one is whole and on disk
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: PathBuf,
@@ -171,12 +179,15 @@ With --incremental a snapshot holds only what has changed in large memory since 
 directory. It is whole if that is not known: the first time, after one that failed, when the program has moved, under an emulator, and when the chain gets long. If it \
 takes the name of its base, that is FILE.base-0 (or -1, ...) from then on, until a whole one is there.
 
+A program on another node is saved to a file here. It is ended when the snapshot is on disk here; if that fails, it runs on there.
+
 Exit status: 0 if the snapshot is on disk; 1 if there is none; 3 if there is no such program.
 
 Examples:
   maize checkpoint 4711 -o job.snapshot && maize restore --isa riscv64 job.snapshot
   maize checkpoint 4711 -o job.snapshot --leave-running --json | jq .pause_us
-  maize checkpoint 4711 -o tuesday.snapshot --leave-running --incremental";
+  maize checkpoint 4711 -o tuesday.snapshot --leave-running --incremental
+  maize checkpoint b:4711 -o job.snapshot && maize restore --node c job.snapshot";
 
 #[derive(Args, Debug)]
 pub struct Restore {

@@ -5,7 +5,7 @@ use super::protocol::{Action, Answer, Failure, Line, Question, Status, VERSION};
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a program may take to say how it is.
@@ -54,7 +54,12 @@ pub struct Controlled {
 impl Controlled {
     /// Connects to the program that a process runs. `None` if it has no socket, or has gone.
     fn connect(pid: u32) -> Result<Option<Controlled>, ControlError> {
-        let path = directory::socket(&directory::path(), pid);
+        Controlled::connect_in(&directory::path(), pid)
+    }
+
+    /// The same, with the directory of sockets given.
+    fn connect_in(directory: &Path, pid: u32) -> Result<Option<Controlled>, ControlError> {
+        let path = directory::socket(directory, pid);
         let checked = path.parent().map_or(Ok(()), directory::check);
         match checked.and_then(|()| UnixStream::connect(&path)) {
             Ok(stream) => Ok(Some(Controlled { pid, path, stream: BufReader::new(stream) })),
@@ -83,6 +88,15 @@ impl Controlled {
             (Some(_), Some(_)) => Err(ControlError::Ambiguous(pid)),
             (None, _) => Err(ControlError::NoSuchProgram(pid)),
         }
+    }
+
+    /// The program that this process runs itself, whose socket is in a directory.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn own(directory: &Path) -> Result<Controlled, ControlError> {
+        let own = std::process::id();
+        Controlled::connect_in(directory, own)?.ok_or(ControlError::NoSuchProgram(own))
     }
 
     /// The process that runs the program.

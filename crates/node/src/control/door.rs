@@ -102,6 +102,11 @@ impl Door {
         Some(understand(&line))
     }
 
+    /// Whether a client is still connected.
+    pub(crate) fn has(&self, client: Client) -> bool {
+        self.connections.contains_key(&client)
+    }
+
     /// Answers a client.
     pub(crate) fn answer(&mut self, client: Client, answer: Answer) {
         let Some(connection) = self.connections.get_mut(&client) else { return };

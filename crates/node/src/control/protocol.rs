@@ -47,9 +47,14 @@ pub enum Action {
         /// It may hold only what has changed since the last that was taken so, if that is in the same directory and the program runs on.
         #[serde(default)]
         incremental: bool,
+        /// The program that is to be ended waits until [`Action::Confirm`] says so. If who asks goes before, it runs on.
+        #[serde(default)]
+        hold: bool,
         /// How long to try, milliseconds.
         timeout_ms: u64,
     },
+    /// The snapshot is where it was to go. Answered by [`Answer::Saved`]; the program is ended.
+    Confirm,
 }
 
 /// A line in answer to a question.
@@ -60,8 +65,10 @@ pub enum Answer {
     Status(Status),
     /// To [`Action::Migrate`]: a line for each process.
     Migrated(Vec<Outcome>),
-    /// To [`Action::Checkpoint`].
+    /// To [`Action::Checkpoint`], and to [`Action::Confirm`].
     Saved(Saved),
+    /// To [`Action::Checkpoint`] with `hold`: the snapshot is on disk, and the program waits.
+    Held(Saved),
     /// To [`Action::Events`].
     Event(Happened),
     /// What was asked for cannot be done, or was not in time. The program runs on.
