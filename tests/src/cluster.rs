@@ -26,6 +26,8 @@ pub struct Cluster {
     daemons: Vec<Option<Child>>,
     /// Directories of the machine that nodes do not have.
     hidden: BTreeMap<usize, PathBuf>,
+    /// What nodes call their machines, if not as this one is called.
+    renamed: BTreeMap<usize, String>,
     /// The last node, if that is one.
     machine: Option<Machine>,
 }
@@ -65,8 +67,9 @@ impl Cluster {
     /// The same, in a network that has so many places more, which are no nodes.
     fn strangers_among(count: usize, others: usize) -> Result<Option<Cluster>> {
         let Some(network) = Network::new(count + others)? else { return Ok(None) };
-        let (directory, daemons, hidden) = (tempfile::tempdir()?, Vec::new(), BTreeMap::new());
-        let mut cluster = Cluster { network, directory, daemons, hidden, machine: None };
+        let (directory, daemons) = (tempfile::tempdir()?, Vec::new());
+        let (hidden, renamed) = (BTreeMap::new(), BTreeMap::new());
+        let mut cluster = Cluster { network, directory, daemons, hidden, renamed, machine: None };
         for node in 0..count {
             cluster.succeed(node, &["node", "init", "--name", &node_name(node)])?;
         }
@@ -196,11 +199,16 @@ impl Cluster {
         socket.set_read_timeout(Some(PATIENCE))?;
         let log = std::fs::File::options().create(true).append(true).open(self.log(node))?;
         let line = [&["node", "start"], options].concat();
-        let mut command = match self.hidden.get(&node) {
+        let surroundings = match (self.hidden.get(&node), self.renamed.get(&node)) {
+            (None, None) => None,
+            (Some(directory), _) => Some(("--mount", "mount -t tmpfs maize \"$0\"", directory.as_os_str())),
+            (None, Some(name)) => Some(("--uts", "hostname \"$0\"", OsStr::new(name))),
+        };
+        let mut command = match surroundings {
             None => self.command(node, &line),
-            Some(directory) => {
+            Some((namespace, change, argument)) => {
                 let mut command = self.network.command(node, "unshare");
-                command.args(["--mount", "sh", "-c", "mount -t tmpfs maize \"$0\" && exec \"$@\""]).arg(directory);
+                command.args([namespace, "sh", "-c", &format!("{change} && exec \"$@\"")]).arg(argument);
                 command.arg(maize()).args(line).env("MAIZE_NODE_DIR", self.directory(node)).stdin(Stdio::null());
                 command
             }
@@ -217,6 +225,11 @@ impl Cluster {
     /// From its next start on a node has an empty directory instead of one of the machine's.
     pub fn hide(&mut self, node: usize, directory: &Path) {
         self.hidden.insert(node, directory.to_owned());
+    }
+
+    /// From its next start on a node calls its machine so.
+    pub fn rename_machine(&mut self, node: usize, name: &str) {
+        self.renamed.insert(node, name.to_owned());
     }
 
     fn log(&self, node: usize) -> PathBuf {

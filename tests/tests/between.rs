@@ -90,6 +90,33 @@ fn moves_as_it_is(program: &str, more: &[&str]) -> Result<()> {
 }
 
 #[test]
+fn a_program_knows_its_machine_by_one_name() -> Result<()> {
+    let Some(mut journey) = Journey::new(env!("CARGO_TARGET_TMPDIR"), "between-names", "hostname", 2)? else {
+        return Ok(());
+    };
+    for (node, name) in [(0, "first"), (1, "second")] {
+        journey.cluster.succeed(node, &["node", "stop"])?;
+        journey.cluster.rename_machine(node, name);
+        journey.start_daemon(node, &[])?;
+    }
+    journey.cluster.wait_for_state(0, 1, "ready")?;
+    journey.cluster.wait_for_state(1, 0, "ready")?;
+    for (node, name) in [(0, "first"), (1, "second")] {
+        let program = journey.program.display().to_string();
+        let mut now = journey.start(node, &["150", &program])?;
+        for to in [1 - node, node, 1 - node] {
+            journey.wait_for_progress(&now)?;
+            now = journey.cluster.succeed(0, &["migrate", &now, "--to", &node_name(to)])?.trim().to_owned();
+        }
+        let said = journey.wait_for_end(&now)?;
+        let names: Vec<&str> = said.output.lines().filter(|line| !line.starts_with("step")).collect();
+        let expected = [format!("{name} {name}"), format!("child: {name} {name}")];
+        ensure!(names == expected && said.status == 0, "{names:?} instead of {expected:?}: {said:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_program_that_has_moved_hears_signals_by_its_old_name() -> Result<()> {
     let Some(journey) = journey("between-signals")? else { return Ok(()) };
     let first = journey.start(0, &["100000", "400000"])?;

@@ -160,6 +160,7 @@ fn start(
             every_us: u64::try_from(periodic.every.as_micros()).unwrap_or(u64::MAX),
             file: periodic.file.clone().into_os_string().into(),
         }),
+        host_name: None,
     }
 }
 

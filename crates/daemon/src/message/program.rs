@@ -77,6 +77,8 @@ pub struct Start {
     pub files: Option<String>,
     /// Snapshots that are taken of it, wherever it is.
     pub checkpoint: Option<Periodic>,
+    /// What it knows its machine as (`uname`), wherever it is; its first node's name if `None`.
+    pub host_name: Option<Text>,
 }
 
 /// Snapshots that are taken of a program while it runs.

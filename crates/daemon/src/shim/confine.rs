@@ -4,12 +4,14 @@
 use super::filter::Filter;
 use crate::error::{NodeError, Result};
 use crate::limits::Limits;
-use crate::message::Start;
+use crate::message::{Start, Text};
 use maize_node::Confinement;
 use rustix::fs::Mode;
-use rustix::thread::{CapabilitySet, set_no_new_privs};
-use std::ffi::OsString;
+use rustix::io::Errno;
+use rustix::thread::{CapabilitySet, UnshareFlags, set_no_new_privs, unshare_unsafe};
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 
 /// Of no use to programs, and much to who takes over the machine: loading kernel modules, access to its hardware, its clock, its boot, its
 /// security policies and logs. The others are those that root has in containers, or that programs of root may depend on.
@@ -67,6 +69,25 @@ fn drop_capabilities(capabilities: &[CapabilitySet]) {
     }
 }
 
+/// What the kernel calls this machine.
+pub(super) fn host_name() -> Text {
+    OsStr::from_bytes(rustix::system::uname().nodename().to_bytes()).to_owned().into()
+}
+
+/// Has this process, and the program, know the machine by the name that the program's first one has. That takes root's rights; programs of other users see the names of their nodes.
+fn keep_host_name(name: &Text) -> Result<()> {
+    if *name == host_name() {
+        return Ok(());
+    }
+    // SAFETY: descriptors and memory stay as they are, and the shim has one thread yet.
+    match unsafe { unshare_unsafe(UnshareFlags::NEWUTS) } {
+        Err(Errno::PERM) => return Ok(()),
+        unshared => unshared.map_err(NodeError::system("keeping the program's host name"))?,
+    }
+    rustix::system::sethostname(name.as_os_str().as_bytes())
+        .map_err(NodeError::system("keeping the program's host name"))
+}
+
 /// Takes over what belongs to who started the program.
 pub(super) fn take_over(start: &Start, node: &str) -> Result<()> {
     let directory = start.directory.as_os_str();
@@ -77,6 +98,9 @@ pub(super) fn take_over(start: &Start, node: &str) -> Result<()> {
             std::io::Error::from(error)
         ))
     })?;
+    if let Some(name) = &start.host_name {
+        keep_host_name(name)?;
+    }
     rustix::process::umask(Mode::from_raw_mode(start.umask & 0o777));
     for (name, _) in std::env::vars_os() {
         // SAFETY: the shim has one thread yet.

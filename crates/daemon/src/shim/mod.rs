@@ -73,6 +73,7 @@ pub fn run() -> Result<()> {
     let (mut sealer, opener) = order.connection.resume(sockets.connection).map_err(lost)?;
     let mut start = order.start;
     let lowered = start.limits.make_room();
+    start.host_name.get_or_insert_with(confine::host_name);
     limits::make_room_for_files().map_err(NodeError::system("making room for open files"))?;
     let terms = Terms::new(start.limits.clone())?;
     let store = order.programs.parent().map(|node| node.join("store"));
