@@ -169,6 +169,53 @@ fn input_and_output_that_are_files_go_on_where_they_were() -> Result<()> {
 }
 
 #[test]
+fn what_is_lost_on_its_way_leaves_the_snapshot_and_nothing_else() -> Result<()> {
+    let Some(journey) = journey("restore-cut", "diary", 2)? else { return Ok(()) };
+    let cluster = &journey.cluster;
+    let (expected, file, saved) = (path(&journey, "expected"), path(&journey, "file"), path(&journey, "saved"));
+    let arguments = |file| [file, "100", "memory", "8"];
+    let natively = journey.natively(&arguments(&expected))?;
+    let before = save(&journey, &journey.start(0, &arguments(&file))?, &saved)?;
+    // It takes some seconds so.
+    let link = |action: &[&str]| -> Result<()> {
+        let output = cluster.network.at_hub("tc").args(["qdisc"]).args(action).output()?;
+        ensure!(output.status.success(), "tc: {}", text(&output.stderr));
+        Ok(())
+    };
+    link(&["add", "dev", "port1", "root", "tbf", "rate", "20mbit", "burst", "64kb", "latency", "50ms"])?;
+    let programs = cluster.directory(1).join("programs");
+    let arriving = || -> Result<Option<u32>> {
+        let Some(entry) = fs::read_dir(&programs)?.next() else { return Ok(None) };
+        let entry = entry?;
+        let part = fs::metadata(entry.path().join("snapshot/saved")).map_or(0, |part| part.len());
+        Ok((part > 500_000).then(|| entry.file_name().to_string_lossy().parse()).transpose()?)
+    };
+    for victim in ["command", "shim"] {
+        let mut command = cluster.command(0, &["restore", "--node", "b", "--detach", &saved]);
+        let mut command = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut shim = None;
+        wait_until("a part of it is there", || {
+            shim = arriving()?;
+            Ok(shim.is_some())
+        })?;
+        match shim {
+            Some(shim) if victim == "shim" => kill_with_hosts(shim)?,
+            _ => command.kill()?,
+        }
+        let outcome = command.wait_with_output()?;
+        let message = text(&outcome.stderr);
+        ensure!(!outcome.status.success() && outcome.stdout.is_empty(), "{message}");
+        ensure!(victim == "command" || message.contains("was lost"), "{message}");
+        wait_until("nothing is left behind", || Ok(fs::read_dir(&programs)?.next().is_none()))?;
+    }
+    link(&["del", "dev", "port1", "root"])?;
+    let name = cluster.succeed(0, &["restore", "--node", "b", "--detach", &saved])?.trim().to_owned();
+    together(before, journey.wait_for_end(&name)?).ensure_is(&natively)?;
+    ensure!(fs::read(file)? == fs::read(expected)?, "another file");
+    Ok(())
+}
+
+#[test]
 fn a_chain_is_sent_whole_and_what_cannot_be_restored_leaves_nothing_behind() -> Result<()> {
     let Some(journey) = journey("restore-chain", "diary", 2)? else { return Ok(()) };
     let cluster = &journey.cluster;
