@@ -5,9 +5,7 @@ use crate::directory::Directory;
 use crate::error::{NodeError, Result};
 use crate::identity::{Identity, MemoryOrder};
 use crate::members::Members;
-use crate::message::{
-    Join, LIMIT, Location, LogRecord, NodeStatus, ProgramStatus, Reply, Request, Usage, receive, send,
-};
+use crate::message::{Join, LIMIT, Location, LogRecord, NodeStatus, ProgramStatus, Reply, Request, receive, send};
 use crate::token::Token;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
@@ -293,17 +291,6 @@ impl Node {
     pub fn programs(&self, name: Option<&str>) -> Result<Vec<ProgramStatus>> {
         match self.ask(name, &Request::Programs)? {
             Reply::Programs(programs) => Ok(programs),
-            other => Err(unexpected(self.called(name), other)),
-        }
-    }
-
-    /// What the programs of a node use that run.
-    ///
-    /// # Errors
-    /// If it cannot be reached.
-    pub fn usage(&self, name: Option<&str>) -> Result<Vec<Usage>> {
-        match self.ask(name, &Request::Usage)? {
-            Reply::Usage(usage) => Ok(usage),
             other => Err(unexpected(self.called(name), other)),
         }
     }

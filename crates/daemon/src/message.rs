@@ -11,7 +11,7 @@ pub use maize_snapshot::{TerminalSize, TerminalState};
 pub use moving::{Arrival, FromDestination, ToDestination};
 pub use program::{
     Attached, Ending, FromProgram, Hop, Location, LogRecord, Passage, Periodic, ProgramState, ProgramStatus,
-    Restoration, Snapshot, Start, Stream, Text, ToProgram, Transfer, Usage, WINDOW,
+    Restoration, Snapshot, Start, Stream, Text, ToProgram, Transfer, WINDOW,
 };
 pub use wire::{LIMIT, STRANGERS_LIMIT, decode, receive, send};
 
@@ -50,8 +50,6 @@ pub enum Request {
     },
     /// Which programs are there?
     Programs,
-    /// What do those use that run?
-    Usage,
     /// Send a program a signal.
     Signal {
         /// The program.
@@ -164,8 +162,6 @@ pub enum Reply {
     NoSuchProgram,
     /// The programs.
     Programs(Vec<ProgramStatus>),
-    /// What programs use. Those that do not say are left out.
-    Usage(Vec<Usage>),
     /// The program is not here any more; ask there.
     Elsewhere(Location),
     /// It has gone there.

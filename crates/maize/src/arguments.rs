@@ -74,9 +74,6 @@ pub enum Subcommand {
     /// Let a saved program go on
     #[command(after_help = running::RESTORE)]
     Restore(running::Restore),
-    /// Show what running programs use, on all nodes
-    #[command(after_help = running::TOP)]
-    Top(running::Top),
     /// Tell what happens to a running program, as JSON
     #[command(after_help = running::EVENTS)]
     Events(running::Events),
@@ -271,7 +268,7 @@ pub struct Run {
     #[arg(long, short)]
     pub quiet: bool,
     /// Run it on this node; its streams, terminal and signals are relayed, and it has the environment, working directory and resource limits of here
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["mean", "moves", "passes", "patience", "memory", "report", "json", "kill_destination"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["mean", "moves", "report", "json", "kill_destination"])]
     pub node: Option<String>,
     /// With --node: the program's working directory there
     #[arg(long, value_name = "DIR", requires = "node")]

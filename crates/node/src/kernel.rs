@@ -68,26 +68,11 @@ pub(crate) fn state(pid: Pid) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// A number that is known of a process (proc_pid_status(5)); 0 if it has ended.
-fn known(pid: Pid, name: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap_or_default();
-    let value = status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
-    value.unwrap_or(0)
-}
-
-/// Bytes of memory without files that a process has; none if it has ended.
+/// Bytes of memory without files that a process has (proc_pid_status(5)); none if it has ended.
 pub(crate) fn own_memory(pid: Pid) -> u64 {
-    known(pid, "RssAnon:") << 10
-}
-
-/// Bytes of memory that a process has, with files; none if it has ended.
-pub(crate) fn resident(pid: Pid) -> u64 {
-    known(pid, "VmRSS:") << 10
-}
-
-/// How many threads a process has; none if it has ended.
-pub(crate) fn threads(pid: Pid) -> u32 {
-    u32::try_from(known(pid, "Threads:")).unwrap_or(u32::MAX)
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap_or_default();
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB"));
+    kilobytes.and_then(|number| number.parse::<u64>().ok()).unwrap_or(0) << 10
 }
 
 /// The soft limit on a process's open files (proc_pid_limits(5)); none if it has no limit, or has ended.

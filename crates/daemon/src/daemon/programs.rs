@@ -7,11 +7,10 @@ use crate::directory::{Directory, make_private};
 use crate::error::{NodeError, Result};
 use crate::hosts::HostProcess;
 use crate::link::{self, Order, Question, Sockets};
-use crate::message::{Location, Passage, ProgramState, ProgramStatus, Transfer, Usage};
+use crate::message::{Location, Passage, ProgramState, ProgramStatus, Transfer};
 use crate::poll::is_ready;
 use crate::shim::record;
 use crate::sync::lock;
-use maize_node::Machine;
 use rustix::event::PollFlags;
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,12 +20,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// So many programs that have ended are remembered, with what they have said.
 const MOST_ENDED: usize = 100;
-/// How long they may take to say what they use.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// So many programs run at a time.
 const MOST: usize = 4096;
 
@@ -157,14 +154,6 @@ impl Programs {
             .collect();
         list.sort_by_key(|status| (status.started, status.program));
         list
-    }
-
-    /// What each program uses that runs.
-    pub(super) fn usage(&self) -> Vec<Usage> {
-        self.look_after();
-        let programs: Vec<u32> = lock(&self.running).keys().copied().collect();
-        let statuses = maize_node::statuses(&Machine::here().control, programs, PATIENCE);
-        statuses.into_iter().map(Usage::from).collect()
     }
 
     /// Removes what is left of those that were on their way here and never came.

@@ -2,7 +2,7 @@
 
 use crate::hosts::HostProcess;
 use crate::limits::Limits;
-use maize_node::{Address, ChangedFiles, Fetched, Status};
+use maize_node::{Address, ChangedFiles, Fetched};
 use maize_snapshot::TerminalSize;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -234,49 +234,6 @@ pub struct ProgramStatus {
     /// Memory that was brought to its processes, by page faults and otherwise, while they ran here already: of a program that has come from another node, once all of that has been brought.
     #[serde(default)]
     pub fetched: Option<Fetched>,
-}
-
-/// What a running program uses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
-    /// Its number on its node.
-    pub program: u32,
-    /// Its name and arguments.
-    pub command: Vec<String>,
-    /// The ISAs that its processes are on.
-    pub isas: Vec<String>,
-    /// How many those are.
-    pub processes: u32,
-    /// Their threads.
-    pub threads: u32,
-    /// How often they have moved between ISAs here.
-    pub moves: u64,
-    /// Processor time that those have used that run, in milliseconds.
-    pub processor_ms: u64,
-    /// Memory that the machine has in use for them, in bytes.
-    pub resident_bytes: u64,
-    /// When it began here, in milliseconds since 1970.
-    pub started_ms: u64,
-}
-
-impl From<Status> for Usage {
-    fn from(status: Status) -> Usage {
-        let processes = &status.processes;
-        let mut isas: Vec<String> = processes.iter().map(|process| process.isa.clone()).collect();
-        isas.sort_unstable();
-        isas.dedup();
-        Usage {
-            program: status.pid,
-            isas,
-            processes: u32::try_from(processes.len()).unwrap_or(u32::MAX),
-            threads: processes.iter().map(|process| process.threads).sum(),
-            moves: processes.iter().map(|process| process.moves as u64).sum(),
-            processor_ms: processes.iter().map(|process| process.processor_ms).sum(),
-            resident_bytes: processes.iter().map(|process| process.resident_bytes).sum(),
-            started_ms: status.started_ms,
-            command: status.arguments,
-        }
-    }
 }
 
 /// What a program is doing.

@@ -44,7 +44,7 @@ pub(super) fn answer(resident: &Resident, action: Action, sealer: &mut Sealer, o
         },
         action => action,
     };
-    let mut program = match Controlled::of(&resident.control, std::process::id()) {
+    let mut program = match Controlled::own(&resident.control) {
         Ok(program) => program,
         Err(error) => return send(sealer, &Reply::Refused(error.to_string())),
     };

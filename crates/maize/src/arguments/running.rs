@@ -4,7 +4,6 @@ use super::nodes::{Abode, NodeMemory, ProgramName, Where};
 use super::{duration, isa};
 use clap::{Args, ValueEnum, ValueHint};
 use maize_abi::Isa;
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,50 +27,6 @@ Examples:
   maize ps
   maize ps --watch
   maize ps --json | jq '.programs[].processes[] | {id, isa}'";
-
-#[derive(Args, Debug)]
-pub struct Top {
-    #[command(flatten)]
-    pub place: Where,
-    /// Time between tables, for which processor time is given
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
-    pub interval: Duration,
-    /// How many tables [default: 1, or, on a terminal, until interrupted]
-    #[arg(long, value_name = "N")]
-    pub count: Option<NonZeroU64>,
-    /// What the first programs of the table have most of
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Order::Cpu)]
-    pub sort: Order,
-    /// Print each table as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Only these nodes [default: all]
-    #[arg(value_name = "NODE")]
-    pub nodes: Vec<String>,
-}
-
-/// By what a table of programs is sorted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Order {
-    /// Processor time in the interval
-    Cpu,
-    /// Memory
-    Memory,
-    /// Processor time altogether
-    Time,
-}
-
-pub const TOP: &str = "\
-Shows the nodes, and the programs that run on them and, with - for a node, those that `maize run` has started on this machine as this user. CPU% is processor time in the interval, 100 for one processor; \
-MEMORY is what the machine has in use for the program, under an emulator with what that needs. A node that does not answer is named, and the others are shown. Without a node here only this machine's programs are.
-
-Exit status: 0; 1 if there is no such node, or nothing can be asked.
-
-Examples:
-  maize top
-  maize top --sort memory b c
-  maize top --count 1
-  maize top --json | jq '.programs[] | select(.cpu_percent > 50) | .command[0]'";
 
 #[derive(Args, Debug)]
 pub struct Migrate {

@@ -1,6 +1,6 @@
 //! `maize node`, `maize nodes` and `maize logs`.
 
-pub mod table;
+mod table;
 
 use crate::arguments::nodes::{
     self as arguments, Init, Kill, Logs, MaybeNamed, NodeSubcommand, Nodes, ProgramName, Programs, Settle, Status,
@@ -119,7 +119,7 @@ struct Listing<T> {
     content: T,
 }
 
-pub fn json<T: Serialize>(content: T) -> Result<String, CommandError> {
+fn json<T: Serialize>(content: T) -> Result<String, CommandError> {
     let mut text = serde_json::to_string_pretty(&Listing { version: VERSION, content })?;
     text.push('\n');
     Ok(text)

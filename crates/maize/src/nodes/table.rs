@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Columns as wide as they have to be, two spaces apart.
-pub fn columns(rows: &[Vec<String>]) -> String {
+fn columns(rows: &[Vec<String>]) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();
@@ -23,7 +23,7 @@ pub fn columns(rows: &[Vec<String>]) -> String {
     text
 }
 
-pub fn words(list: &[&str]) -> Vec<String> {
+fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|word| (*word).to_owned()).collect()
 }
 
@@ -39,7 +39,7 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "-".into() } else { names.join(",") }
 }
 
-pub fn mebibytes(bytes: u64) -> u64 {
+fn mebibytes(bytes: u64) -> u64 {
     bytes >> 20
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a program may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -90,12 +90,13 @@ impl Controlled {
         }
     }
 
-    /// The program that a process runs, whose socket is in this directory.
+    /// The program that this process runs itself, whose socket is in a directory.
     ///
     /// # Errors
     /// [`ControlError`].
-    pub fn of(directory: &Path, pid: u32) -> Result<Controlled, ControlError> {
-        Controlled::connect_in(directory, pid)?.ok_or(ControlError::NoSuchProgram(pid))
+    pub fn own(directory: &Path) -> Result<Controlled, ControlError> {
+        let own = std::process::id();
+        Controlled::connect_in(directory, own)?.ok_or(ControlError::NoSuchProgram(own))
     }
 
     /// The process that runs the program.
@@ -108,11 +109,6 @@ impl Controlled {
     /// # Errors
     /// [`ControlError`].
     pub fn ask(&mut self, action: Action) -> Result<Answer, ControlError> {
-        self.say(action)?;
-        self.receive()?.ok_or(ControlError::Ended)
-    }
-
-    fn say(&mut self, action: Action) -> Result<(), ControlError> {
         let question = Question { version: VERSION, action };
         let mut line = serde_json::to_vec(&question)
             .map_err(|error| ControlError::Connection { path: self.path.clone(), source: error.into() })?;
@@ -120,7 +116,7 @@ impl Controlled {
         match self.stream.get_mut().write_all(&line) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ControlError::Ended),
             Err(source) => Err(ControlError::Connection { path: self.path.clone(), source }),
-            Ok(()) => Ok(()),
+            Ok(()) => self.receive()?.ok_or(ControlError::Ended),
         }
     }
 
@@ -145,12 +141,13 @@ impl Controlled {
         }
     }
 
-    /// How the program is, if it says so by then.
-    fn status(&mut self, until: Instant) -> Result<Status, ControlError> {
-        // None is no time limit to the kernel.
-        let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        self.set_patience(Some(left))?;
-        let answer = self.receive()?.ok_or(ControlError::Ended)?;
+    /// How the program is.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn status(&mut self) -> Result<Status, ControlError> {
+        self.set_patience(Some(PATIENCE))?;
+        let answer = self.ask(Action::Status)?;
         self.set_patience(None)?;
         match answer {
             Answer::Status(status) => Ok(status),
@@ -170,25 +167,13 @@ impl Controlled {
 /// If the directory of sockets cannot be read. A program that ends meanwhile, or says nothing, is left out.
 pub fn running() -> Result<Vec<(Controlled, Status)>, ControlError> {
     let pids = directory::programs().map_err(|source| ControlError::Connection { path: directory::path(), source })?;
-    Ok(statuses_in(&directory::path(), pids, PATIENCE))
-}
-
-/// How the programs are that these processes run, whose sockets are in a directory. What says nothing in time is left out.
-pub fn statuses(directory: &Path, pids: impl IntoIterator<Item = u32>, patience: Duration) -> Vec<Status> {
-    statuses_in(directory, pids, patience).into_iter().map(|(_, status)| status).collect()
-}
-
-fn statuses_in(directory: &Path, pids: impl IntoIterator<Item = u32>, patience: Duration) -> Vec<(Controlled, Status)> {
-    // All are asked before any is waited for.
-    let ask = |pid| {
-        let mut controlled = Controlled::of(directory, pid).ok()?;
-        controlled.say(Action::Status).ok().map(|()| controlled)
-    };
-    let asked: Vec<Controlled> = pids.into_iter().filter_map(ask).collect();
-    let until = Instant::now() + patience;
-    let answer = |mut controlled: Controlled| {
-        let status = controlled.status(until).ok()?;
-        Some((controlled, status))
-    };
-    asked.into_iter().filter_map(answer).collect()
+    let mut found = Vec::new();
+    for pid in pids {
+        if let Ok(Some(mut controlled)) = Controlled::connect(pid)
+            && let Ok(status) = controlled.status()
+        {
+            found.push((controlled, status));
+        }
+    }
+    Ok(found)
 }

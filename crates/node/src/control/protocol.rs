@@ -122,12 +122,6 @@ pub struct ProcessStatus {
     pub moves: usize,
     /// Processor time used so far, milliseconds, with its moves.
     pub processor_ms: u64,
-    /// Its threads; under an emulator with those of that.
-    #[serde(default)]
-    pub threads: u32,
-    /// Memory of its that the machine has in use for it, bytes.
-    #[serde(default)]
-    pub resident_bytes: u64,
 }
 
 /// What a process does.

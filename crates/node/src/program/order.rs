@@ -153,8 +153,6 @@ impl Program {
             state,
             moves: self.history.migrations.len(),
             processor_ms: u64::try_from(used.as_millis()).unwrap_or(u64::MAX),
-            threads: kernel::threads(host),
-            resident_bytes: kernel::resident(host),
         }
     }
 }
