@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t caught;
@@ -70,6 +72,19 @@ int main(int count, char **words) {
             if (caught != SIGUSR1)
                 return 42;
         }
+    }
+    if (!strcmp(what, "spin"))
+        for (volatile unsigned long turns = 0;; turns++)
+            ;
+    if (!strcmp(what, "outlive")) {
+        if (!fork()) {
+            while (clock() < CLOCKS_PER_SEC / 5)
+                ;
+            _exit(0);
+        }
+        wait(0);
+        for (;;)
+            pause();
     }
     fprintf(stderr, "what?\n");
     return 99;

@@ -1,7 +1,7 @@
 //! What is done with running programs from outside: `maize ps`, `maize migrate`, `maize events`.
 
 use anyhow::{Context, Result, ensure};
-use maize_tests::{Input, Run, Running, build_both, maize};
+use maize_tests::{Input, Run, Running, build_both, maize, wait_until};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -126,4 +126,50 @@ fn a_socket_of_a_program_that_was_killed_is_taken_away() -> Result<()> {
     ensure!(outcome.status.success() && said(&outcome).lines().count() == 1, "{}", said(&outcome));
     ensure!(std::fs::read_dir(place.0.path().join("maize/programs"))?.count() == 0, "its socket is left behind");
     Ok(())
+}
+
+#[test]
+fn top_shows_what_runs_on_a_machine_without_a_node() -> Result<()> {
+    let place = Place::new()?;
+    let nowhere = place.0.path().join("node");
+    let top = |words: &str| place.maize(&format!("top --dir {} --interval 20ms{words}", nowhere.display()));
+    let (mut running, _output) = place.reader(&[])?;
+    let pid = running.child.id();
+    let process = place.program()?["processes"][0].clone();
+    ensure!(process["threads"].as_u64() > Some(0) && process["resident_bytes"].as_u64() > Some(0), "{process}");
+
+    let mut table = Value::Null;
+    wait_until("the program says what it uses", || {
+        let printed = top(" --json")?;
+        table = serde_json::from_slice(&printed.stdout).with_context(|| said(&printed))?;
+        Ok(table["programs"][0]["cpu_percent"].is_number())
+    })?;
+    let row = &table["programs"][0];
+    ensure!(table["version"] == 1 && table["nodes"] == serde_json::json!([]), "{table}");
+    ensure!(row["node"].is_null() && row["pid"] == pid && row["isas"] == serde_json::json!(["x86_64"]), "{table}");
+    ensure!(row["resident_bytes"].as_u64() > Some(0), "{table}");
+    let tables = said(&top(" --count 2")?);
+    let begins = |line: &&str| line.split_whitespace().take(3).eq(["-", &pid.to_string(), "x86_64"]);
+    ensure!(tables.lines().filter(begins).count() == 2, "{tables}");
+    let named = top(" b")?;
+    ensure!(named.status.code() == Some(1) && said(&named).contains("no node here"), "{}", said(&named));
+
+    // In a terminal it keeps to its size, and is shown in the place of the one before.
+    let words =
+        format!("stty rows 5 cols 40; {} top --dir {} --interval 20ms --count 2", maize().display(), nowhere.display());
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--command", &words, "/dev/null"]).stdin(std::process::Stdio::null());
+    let screen = said(&command.env("XDG_RUNTIME_DIR", place.0.path()).env("TERM", "xterm").output()?);
+    ensure!(screen.matches("\x1b[H\x1b[KNODE ").count() == 2, "{screen:?}");
+    let longest = screen.lines().map(|line| line.rsplit("\x1b[K").next().unwrap_or(line).trim_end().len()).max();
+    ensure!(longest == Some(40), "{longest:?}: {screen:?}");
+
+    // One that cannot answer is left out.
+    ensure!(Command::new("kill").args(["-STOP", &pid.to_string()]).status()?.success(), "kill");
+    let silent = top(" --json");
+    ensure!(Command::new("kill").args(["-CONT", &pid.to_string()]).status()?.success(), "kill");
+    let silent: Value = serde_json::from_slice(&silent?.stdout)?;
+    ensure!(silent["programs"] == serde_json::json!([]), "{silent}");
+    running.child.stdin.take();
+    running.finish().map(drop)
 }

@@ -230,6 +230,94 @@ fn programs_outlive_the_daemon_and_are_found_again() -> Result<()> {
     cluster.fail(0, &["logs", "b:1"], "no log of a program 1 on b")
 }
 
+/// What `maize top --json` prints last of so many tables.
+fn top(cluster: &Cluster, words: &[&str]) -> Result<serde_json::Value> {
+    let printed = cluster.succeed(0, &[&["top", "--json", "--interval", "300ms"], words].concat())?;
+    let tables = serde_json::Deserializer::from_str(&printed).into_iter::<serde_json::Value>();
+    let last = tables.collect::<Result<Vec<_>, _>>()?.pop().context("no table")?;
+    ensure!(last["version"] == 1, "{last}");
+    Ok(last)
+}
+
+/// The program of that name in it; null if there is none.
+fn row<'a>(table: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
+    let is_it = |row: &&serde_json::Value| name == format!("{}:{}", row["node"].as_str().unwrap_or("-"), row["pid"]);
+    table["programs"].as_array().and_then(|rows| rows.iter().find(is_it)).unwrap_or(&serde_json::Value::Null)
+}
+
+#[test]
+fn top_shows_what_programs_use_on_all_nodes() -> Result<()> {
+    let Some(mut cluster) = Cluster::with_options(&[&["--isa", ISAS[0]], &["--isa", ISAS[1]]])? else { return Ok(()) };
+    let program = program("nodes-top")?;
+    let detach = |cluster: &Cluster, node: &str, isa: &str, what: &str| -> Result<String> {
+        let words = line(&["--node", node, "--isa", isa, "--detach"], &program, &[what]);
+        Ok(cluster.succeed(0, &words)?.trim().to_owned())
+    };
+    let busy = detach(&cluster, "a", ISAS[0], "spin")?;
+    let idle = detach(&cluster, "b", ISAS[1], "wait")?;
+    let shim = idle.rsplit(':').next().context("no number")?.to_owned();
+    let mut last = serde_json::Value::Null;
+    let told = wait_until("the busy one uses more", || {
+        last = top(&cluster, &["--count", "2"])?;
+        let used = |name| row(&last, name)["cpu_percent"].as_f64();
+        let (Some(busy), Some(idle)) = (used(&busy), used(&idle)) else { return Ok(false) };
+        Ok(busy > 5.0 && busy > 2.0 * idle)
+    });
+    told.with_context(|| last.to_string())?;
+    for (name, isa) in [(&busy, ISAS[0]), (&idle, ISAS[1])] {
+        let row = row(&last, name);
+        ensure!(row["isas"] == serde_json::json!([isa]) && row["processes"] == 1, "{row}");
+        ensure!(row["resident_bytes"].as_u64() > Some(0) && row["threads"].as_u64() > Some(0), "{row}");
+        ensure!(row["command"][0] == program.to_str().unwrap_or_default(), "{row}");
+    }
+    let (first, states) = (&last["programs"][0], [&last["nodes"][0]["state"], &last["nodes"][1]["state"]]);
+    ensure!(states == ["ready"; 2], "{last}");
+    ensure!(first["node"] != "b", "the idle one is first: {last}");
+
+    // People read the same.
+    let table = cluster.succeed(0, &["top", "--interval", "100ms", "--sort", "time"])?;
+    let has_row = |name: &str, isa: &str| {
+        let (node, number) = name.split_once(':').unwrap_or_default();
+        table.lines().any(|line| line.split_whitespace().take(3).eq([node, number, isa]))
+    };
+    ensure!(has_row(&busy, ISAS[0]) && has_row(&idle, ISAS[1]), "{table}");
+    let named = top(&cluster, &["b"])?;
+    ensure!(row(&named, &busy).is_null() && row(&named, &idle).is_object(), "{named}");
+    ensure!(named["nodes"].as_array().is_some_and(|nodes| nodes.len() == 1), "{named}");
+    cluster.fail(0, &["top", "z"], "no node is called z; known: a, b")?;
+
+    // What a process has used that has ended is not forgotten.
+    let parent = detach(&cluster, "a", ISAS[0], "outlive")?;
+    wait_until("a child's time is its program's", || {
+        let table = top(&cluster, &["a"])?;
+        let row = row(&table, &parent);
+        Ok(row["processes"] == 1 && row["processor_ms"].as_u64() >= Some(150))
+    })?;
+
+    // A shim that says nothing holds up nobody, and its program is still shown.
+    ensure!(Command::new("kill").args(["-STOP", &shim]).status()?.success(), "kill");
+    let stuck = wait_until("its program is shown without figures, and another with them", || {
+        let table = top(&cluster, &[])?;
+        let (idle, busy) = (row(&table, &idle), row(&table, &busy));
+        Ok(idle.is_object() && idle["isas"].is_null() && busy["isas"].is_array())
+    });
+    ensure!(Command::new("kill").args(["-CONT", &shim]).status()?.success(), "kill");
+    stuck?;
+
+    // Nor does a node that is gone.
+    cluster.kill(1)?;
+    let without = wait_until("the other node is shown", || {
+        let table = top(&cluster, &[])?;
+        let node = &table["nodes"][1];
+        ensure!(node["name"] == "b" && node["state"] == "down" && node["reason"].is_string(), "{table}");
+        ensure!(row(&table, &idle).is_null(), "{table}");
+        Ok(row(&table, &busy)["isas"].is_array())
+    });
+    // Its program is ended by it, in the end.
+    cluster.start(1)?;
+    without
+}
+
 #[test]
 fn a_program_whose_starter_is_gone_is_told_to_hang_up() -> Result<()> {
     let Some(cluster) = Cluster::new(2)? else { return Ok(()) };

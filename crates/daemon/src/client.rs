@@ -5,7 +5,9 @@ use crate::directory::Directory;
 use crate::error::{NodeError, Result};
 use crate::identity::{Identity, MemoryOrder};
 use crate::members::Members;
-use crate::message::{Join, LIMIT, Location, LogRecord, NodeStatus, ProgramStatus, Reply, Request, receive, send};
+use crate::message::{
+    Join, LIMIT, Location, LogRecord, NodeStatus, ProgramStatus, Reply, Request, Usage, receive, send,
+};
 use crate::token::Token;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
@@ -292,6 +294,17 @@ impl Node {
         match self.ask(name, &Request::Programs)? {
             Reply::Programs(programs) => Ok(programs),
             other => Err(unexpected(self.called(name), other)),
+        }
+    }
+
+    /// What the programs of a node use that run.
+    ///
+    /// # Errors
+    /// If it cannot be reached, or does not answer at once.
+    pub fn usage(&self, name: &str) -> Result<Vec<Usage>> {
+        match self.ask_for(Some(name), &Request::Usage, Some(PATIENCE))? {
+            Reply::Usage(usage) => Ok(usage),
+            other => Err(unexpected(name.to_owned(), other)),
         }
     }
 

@@ -10,8 +10,8 @@ mod wire;
 pub use maize_snapshot::{TerminalSize, TerminalState};
 pub use moving::{Arrival, FromDestination, ToDestination};
 pub use program::{
-    Attached, Ending, FromProgram, Hop, Location, LogRecord, Passage, Periodic, ProgramState, ProgramStatus,
-    Restoration, Snapshot, Start, Stream, Text, ToProgram, Transfer, WINDOW,
+    Attached, Ending, Figures, FromProgram, Hop, Location, LogRecord, Passage, Periodic, ProgramState, ProgramStatus,
+    Restoration, Snapshot, Start, Stream, Text, ToProgram, Transfer, Usage, WINDOW,
 };
 pub use wire::{LIMIT, STRANGERS_LIMIT, decode, receive, send};
 
@@ -50,6 +50,8 @@ pub enum Request {
     },
     /// Which programs are there?
     Programs,
+    /// What do the programs use that run there?
+    Usage,
     /// Send a program a signal.
     Signal {
         /// The program.
@@ -162,6 +164,8 @@ pub enum Reply {
     NoSuchProgram,
     /// The programs.
     Programs(Vec<ProgramStatus>),
+    /// What those use that run.
+    Usage(Vec<Usage>),
     /// The program is not here any more; ask there.
     Elsewhere(Location),
     /// It has gone there.

@@ -65,6 +65,9 @@ pub enum Subcommand {
     /// Show running programs
     #[command(after_help = running::PS)]
     Ps(running::Ps),
+    /// Show what running programs use, on all nodes
+    #[command(after_help = running::TOP)]
+    Top(running::Top),
     /// Move a running program to another ISA
     #[command(after_help = running::MIGRATE)]
     Migrate(running::Migrate),

@@ -14,6 +14,7 @@ mod nodes;
 mod run;
 mod running;
 mod status;
+mod top;
 
 use arguments::{Arguments, Subcommand};
 use clap::{CommandFactory as _, Parser as _};
@@ -88,6 +89,7 @@ fn execute(subcommand: Subcommand) -> i32 {
         Subcommand::Restore(options) => return run::restore(options),
         Subcommand::Events(options) => return running::events(&options),
         Subcommand::Ps(options) => running::ps(&options),
+        Subcommand::Top(options) => top::execute(options),
         Subcommand::Node(options) => match nodes::execute(options.subcommand) {
             Ok(status) => return status,
             Err(error) => Err(error),

@@ -95,7 +95,7 @@ fn since(started_ms: u64) -> Duration {
 }
 
 /// As `1.5s`, `2m05s` or `3h20m`.
-fn seconds(time: Duration) -> String {
+pub fn seconds(time: Duration) -> String {
     let whole = time.as_secs();
     match whole {
         0..60 => format!("{:.1}s", time.as_secs_f64()),

@@ -68,11 +68,44 @@ pub(crate) fn state(pid: Pid) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// Bytes of memory without files that a process has (proc_pid_status(5)); none if it has ended.
+/// What the kernel says of a process (proc_pid_status(5)); nothing if it has ended.
+struct Told(String);
+
+impl Told {
+    fn of(pid: Pid) -> Told {
+        Told(std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap_or_default())
+    }
+
+    /// The number behind a name, which may have a unit; 0 if there is none.
+    fn number(&self, name: &str) -> u64 {
+        let value = self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        value.and_then(|value| value.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    }
+
+    fn kilobytes(&self, name: &str) -> u64 {
+        self.number(name) << 10
+    }
+}
+
+/// Bytes of memory without files that a process has; none if it has ended.
 pub(crate) fn own_memory(pid: Pid) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap_or_default();
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB"));
-    kilobytes.and_then(|number| number.parse::<u64>().ok()).unwrap_or(0) << 10
+    Told::of(pid).kilobytes("RssAnon")
+}
+
+/// What a process has of its machine, but for the processor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Resources {
+    /// Its threads.
+    pub(crate) threads: u32,
+    /// Bytes of memory that are resident, those that it shares with others, too.
+    pub(crate) resident: u64,
+}
+
+/// What a process has now; nothing if it has ended.
+pub(crate) fn resources(pid: Pid) -> Resources {
+    let told = Told::of(pid);
+    let threads = u32::try_from(told.number("Threads")).unwrap_or(u32::MAX);
+    Resources { threads, resident: told.kilobytes("VmRSS") }
 }
 
 /// The soft limit on a process's open files (proc_pid_limits(5)); none if it has no limit, or has ended.
@@ -139,5 +172,22 @@ pub(crate) fn signal_descriptor(mask: u64, nonblocking: bool) -> io::Result<Owne
         // SAFETY: it is new, and nobody else's.
         Ok(made) if made >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(made) }),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_process_has_is_told_while_it_is_there() {
+        let own = rustix::process::getpid();
+        let Resources { threads, resident } = resources(own);
+        assert!(threads >= 1 && resident >= own_memory(own) && own_memory(own) > 0, "{threads} {resident}");
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let ended = Pid::from_child(&child);
+        child.wait().unwrap();
+        let Resources { threads, resident } = resources(ended);
+        assert_eq!((threads, resident), (0, 0));
     }
 }

@@ -49,7 +49,7 @@ mod watching;
 mod worker;
 mod write;
 
-pub use control::client::{ControlError, Controlled, running};
+pub use control::client::{ControlError, Controlled, running, statuses};
 pub use control::protocol::{
     Action, Answer, Failure, FailureKind, Happened, Outcome, ProcessStatus, Saved, State, Status,
     VERSION as CONTROL_VERSION,

@@ -117,6 +117,7 @@ impl Supervisor<'_> {
             arguments: options.arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
             started_ms: u64::try_from(started.as_millis()).unwrap_or(0),
             processes: self.programs.iter().map(|(&id, program)| program.status(parent(id))).collect(),
+            ended_processor_ms: self.ended_us / 1000,
             note: options.departures.as_ref().and_then(|departures| departures.noted()),
         }
     }

@@ -214,6 +214,8 @@ pub(crate) struct Supervisor<'a> {
     begun: u64,
     /// In the order in which they began.
     pub(crate) children: Vec<Child>,
+    /// Processor time of the processes that have ended, microseconds.
+    pub(crate) ended_us: u64,
 }
 
 impl<'a> Supervisor<'a> {
@@ -246,6 +248,7 @@ impl<'a> Supervisor<'a> {
             served: Served::new(isas, options.machine.clone()),
             begun: 0,
             children: Vec::new(),
+            ended_us: 0,
         }
     }
 
@@ -458,6 +461,7 @@ impl<'a> Supervisor<'a> {
         }
         let Some(program) = self.programs.remove(&id) else { return Ok(None) };
         let (Ended { status, times }, history) = program.end()?;
+        self.ended_us += times.iter().sum::<u64>();
         self.common.tell(|| Happened::Ended { process: id, status });
         for (child, signal) in self.table.told_of_end(id) {
             if let Some(child) = self.programs.get_mut(&child) {

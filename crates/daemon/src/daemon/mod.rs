@@ -9,6 +9,7 @@ mod programs;
 mod report;
 mod session;
 mod settle;
+mod usage;
 
 use crate::directory::{Directory, write_private};
 use crate::error::{NodeError, Result};

@@ -107,6 +107,7 @@ pub(super) fn reply(daemon: &Arc<Daemon>, request: &Request, name: &str) -> Repl
             refuse(daemon.accept_programs(*accept))
         }
         Request::Programs => Reply::Programs(daemon.programs.list()),
+        Request::Usage => Reply::Usage(daemon.usage()),
         Request::Signal { program, .. } | Request::Logs { program, .. } | Request::Migrate { program, .. }
             if let Some(location) = daemon.programs.elsewhere(*program) =>
         {

@@ -2,7 +2,7 @@
 
 use crate::hosts::HostProcess;
 use crate::limits::Limits;
-use maize_node::{Address, ChangedFiles, Fetched};
+use maize_node::{Address, ChangedFiles, Fetched, Status};
 use maize_snapshot::TerminalSize;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -236,6 +236,85 @@ pub struct ProgramStatus {
     pub fetched: Option<Fetched>,
 }
 
+/// What a program uses that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Its number on its node.
+    pub program: u32,
+    /// Its name and arguments, or their beginning.
+    pub command: Vec<String>,
+    /// When it was started, in milliseconds since 1970.
+    pub started_ms: u64,
+    /// `None` if it has not said in time.
+    pub figures: Option<Figures>,
+}
+
+/// What all processes of a program use together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figures {
+    /// The ISAs that they are on, each once.
+    pub isas: Vec<String>,
+    /// How many there are.
+    pub processes: u32,
+    /// Their threads, with those of emulators.
+    pub threads: u32,
+    /// How often they have moved between ISAs of the node.
+    pub moves: u64,
+    /// Processor time so far, in milliseconds, with that of processes that have ended.
+    pub processor_ms: u64,
+    /// Memory that is resident, in bytes; what processes share counts for each.
+    pub resident_bytes: u64,
+}
+
+/// So much of a command is told, in bytes: with as many programs as a node may have, the message is not too long.
+const TOLD: usize = 512;
+
+impl Usage {
+    /// As a program says itself.
+    #[must_use]
+    pub fn of(program: u32, status: &Status) -> Usage {
+        let Status { arguments, started_ms, processes, ended_processor_ms, .. } = status;
+        let mut isas: Vec<String> = Vec::new();
+        for process in processes {
+            if !isas.contains(&process.isa) {
+                isas.push(process.isa.clone());
+            }
+        }
+        let figures = Figures {
+            isas,
+            processes: u32::try_from(processes.len()).unwrap_or(u32::MAX),
+            threads: processes.iter().map(|process| process.threads).sum(),
+            moves: processes.iter().map(|process| process.moves as u64).sum(),
+            processor_ms: ended_processor_ms + processes.iter().map(|process| process.processor_ms).sum::<u64>(),
+            resident_bytes: processes.iter().map(|process| process.resident_bytes).sum(),
+        };
+        Usage { program, command: beginning(arguments), started_ms: *started_ms, figures: Some(figures) }
+    }
+
+    /// Of a program that says nothing.
+    #[must_use]
+    pub fn unknown(status: &ProgramStatus) -> Usage {
+        let ProgramStatus { program, command, started, .. } = status;
+        Usage { program: *program, command: beginning(command), started_ms: started * 1000, figures: None }
+    }
+}
+
+/// As much of a command as is told.
+fn beginning(command: &[String]) -> Vec<String> {
+    let mut left = TOLD;
+    let mut told = Vec::new();
+    for word in command {
+        let end = word.floor_char_boundary(left);
+        told.push(word[..end].to_owned());
+        // A word takes more than its letters.
+        left = left.saturating_sub(end + 2);
+        if end < word.len() || left == 0 {
+            break;
+        }
+    }
+    told
+}
+
 /// What a program is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -276,5 +355,61 @@ impl Passage {
              If {0} never will: maize node settle {program} --here or --gone",
             to.node, to.program
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use maize_node::{ProcessStatus, State};
+
+    #[test]
+    fn what_processes_use_is_added_up() {
+        let process = |id, isa: &str, threads, moves, processor_ms, resident_bytes| ProcessStatus {
+            id,
+            parent: 1,
+            host: id,
+            isa: isa.into(),
+            program: "work".into(),
+            state: State::Running,
+            moves,
+            processor_ms,
+            threads,
+            resident_bytes,
+        };
+        let status = Status {
+            pid: 7,
+            id: 8,
+            program: "work".into(),
+            arguments: vec!["work".into(), "hard".into()],
+            started_ms: 5,
+            processes: vec![
+                process(8, "x86_64", 4, 1, 100, 1 << 20),
+                process(9, "riscv64", 2, 2, 20, 1 << 21),
+                process(10, "x86_64", 1, 0, 3, 1 << 22),
+            ],
+            ended_processor_ms: 1000,
+            note: None,
+        };
+        let figures = Figures {
+            isas: vec!["x86_64".into(), "riscv64".into()],
+            processes: 3,
+            threads: 7,
+            moves: 3,
+            processor_ms: 1123,
+            resident_bytes: 7 << 20,
+        };
+        let command = vec!["work".into(), "hard".into()];
+        assert_eq!(Usage::of(7, &status), Usage { program: 7, command, started_ms: 5, figures: Some(figures) });
+    }
+
+    #[test]
+    fn as_much_of_a_command_is_told_as_fits() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
+        let short = words(&["a", "", "b c"]);
+        assert_eq!(beginning(&short), short);
+        let long = "\u{e9}".repeat(TOLD);
+        assert_eq!(beginning(&words(&["a", &long, "b"])), words(&["a", &"\u{e9}".repeat((TOLD - 3) / 2)]));
+        assert!(beginning(&vec![String::new(); 10_000]).len() <= TOLD);
     }
 }

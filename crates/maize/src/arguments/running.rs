@@ -4,6 +4,7 @@ use super::nodes::{Abode, NodeMemory, ProgramName, Where};
 use super::{duration, isa};
 use clap::{Args, ValueEnum, ValueHint};
 use maize_abi::Isa;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +28,63 @@ Examples:
   maize ps
   maize ps --watch
   maize ps --json | jq '.programs[].processes[] | {id, isa}'";
+
+#[derive(Args, Debug)]
+pub struct Top {
+    #[command(flatten)]
+    pub place: Where,
+    /// Show these nodes alone [default: all, and what runs on this machine beside its node]
+    #[arg(value_name = "NODE")]
+    pub nodes: Vec<String>,
+    /// Over what time the processor is measured; so often it is shown anew
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub interval: Duration,
+    /// Show it so often [default: on a terminal, until interrupted; else, and with --json, once]
+    #[arg(long, value_name = "N")]
+    pub count: Option<NonZeroU64>,
+    /// What comes first: those that use most of this
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Sort::Cpu)]
+    pub sort: Sort,
+    /// Print everything as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What programs are sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    /// The processor, over the interval
+    Cpu,
+    /// Memory that is resident
+    Memory,
+    /// The processor, so far
+    Time,
+}
+
+/// Within less, a program has used nothing or all that the clock can tell.
+fn interval(text: &str) -> Result<Duration, String> {
+    const SHORTEST: Duration = Duration::from_millis(10);
+    let interval = duration(text)?;
+    if interval < SHORTEST { Err(String::from("say 10ms or more")) } else { Ok(interval) }
+}
+
+pub const TOP: &str = "\
+Shows the nodes, and below them the programs that run on those, and the programs of this machine that `maize run` has started without a node (NODE is - then). Without a node here, or if \
+its daemon does not run, only these are shown. PID is the program's number on its node: `maize migrate NODE:PID --to OTHER` moves it.
+
+CPU% is what all of a program's processes have used over the interval, 100 being one processor, and TIME what they have used so far; MEMORY is what they have in memory, in which \
+what they share counts for each. Emulators are part of it. MOVES are those between ISAs on this node. A - is for what is not known: of CPU% if the program has just come, of the rest if it does not answer at once. Of a program that keeps its table of processes with \
+the kernel (docs/control.md) the first process is shown alone.
+
+A node that does not answer is shown with the reason. It holds up the others for 5 s at most.
+
+Exit status: 0; 1 if a node that is named is not known, or if nodes are named and maized does not run here.
+
+Examples:
+  maize top
+  maize top b c --sort memory
+  maize top --interval 5s --count 12 >usage.txt
+  maize top --json | jq '.programs[] | select(.cpu_percent > 50) | {node, pid, isas}'";
 
 #[derive(Args, Debug)]
 pub struct Migrate {
@@ -248,3 +306,14 @@ Examples:
   maize restore --isa aarch64 --changed-files=roll-back job.snapshot < input >> output
   maize restore --node b --detach job.snapshot
   maize restore --node c --home-files --changed-files=roll-back job.snapshot";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_is_long_enough_to_measure() {
+        assert_eq!(interval("10ms"), Ok(Duration::from_millis(10)));
+        assert!(interval("9ms").is_err() && interval("0s").is_err() && interval("fast").is_err());
+    }
+}

@@ -1,6 +1,6 @@
 //! `maize node`, `maize nodes` and `maize logs`.
 
-mod table;
+pub mod table;
 
 use crate::arguments::nodes::{
     self as arguments, Init, Kill, Logs, MaybeNamed, NodeSubcommand, Nodes, ProgramName, Programs, Settle, Status,

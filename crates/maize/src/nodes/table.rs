@@ -23,11 +23,11 @@ fn columns(rows: &[Vec<String>]) -> String {
     text
 }
 
-fn words(list: &[&str]) -> Vec<String> {
+pub fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|word| (*word).to_owned()).collect()
 }
 
-fn state(state: State) -> &'static str {
+pub fn state(state: State) -> &'static str {
     match state {
         State::Ready => "ready",
         State::Draining => "draining",
@@ -39,7 +39,7 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "-".into() } else { names.join(",") }
 }
 
-fn mebibytes(bytes: u64) -> u64 {
+pub fn mebibytes(bytes: u64) -> u64 {
     bytes >> 20
 }
 

@@ -2,14 +2,17 @@
 
 use super::directory;
 use super::protocol::{Action, Answer, Failure, Line, Question, Status, VERSION};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a program may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// So many are asked at a time by who keeps no connection to them: a process may have 1024 open files, often.
+const BATCH: usize = 256;
 
 /// Why a running program could not be asked, or what it said.
 #[derive(Debug, thiserror::Error)]
@@ -53,15 +56,15 @@ pub struct Controlled {
 
 impl Controlled {
     /// Connects to the program that a process runs. `None` if it has no socket, or has gone.
-    fn connect(pid: u32) -> Result<Option<Controlled>, ControlError> {
-        Controlled::connect_in(&directory::path(), pid)
+    fn connect(pid: u32, patience: Duration) -> Result<Option<Controlled>, ControlError> {
+        Controlled::connect_in(&directory::path(), pid, patience)
     }
 
     /// The same, with the directory of sockets given.
-    fn connect_in(directory: &Path, pid: u32) -> Result<Option<Controlled>, ControlError> {
+    fn connect_in(directory: &Path, pid: u32, patience: Duration) -> Result<Option<Controlled>, ControlError> {
         let path = directory::socket(directory, pid);
         let checked = path.parent().map_or(Ok(()), directory::check);
-        match checked.and_then(|()| UnixStream::connect(&path)) {
+        match checked.and_then(|()| reach(&path, patience)) {
             Ok(stream) => Ok(Some(Controlled { pid, path, stream: BufReader::new(stream) })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -78,7 +81,7 @@ impl Controlled {
     /// # Errors
     /// [`ControlError`].
     pub fn find(pid: u32) -> Result<Controlled, ControlError> {
-        if let Some(controlled) = Controlled::connect(pid)? {
+        if let Some(controlled) = Controlled::connect(pid, PATIENCE)? {
             return Ok(controlled);
         }
         let named = |status: &Status| status.processes.iter().any(|process| process.id == pid || process.host == pid);
@@ -96,7 +99,7 @@ impl Controlled {
     /// [`ControlError`].
     pub fn own(directory: &Path) -> Result<Controlled, ControlError> {
         let own = std::process::id();
-        Controlled::connect_in(directory, own)?.ok_or(ControlError::NoSuchProgram(own))
+        Controlled::connect_in(directory, own, PATIENCE)?.ok_or(ControlError::NoSuchProgram(own))
     }
 
     /// The process that runs the program.
@@ -109,6 +112,11 @@ impl Controlled {
     /// # Errors
     /// [`ControlError`].
     pub fn ask(&mut self, action: Action) -> Result<Answer, ControlError> {
+        self.say(action)?;
+        self.receive()?.ok_or(ControlError::Ended)
+    }
+
+    fn say(&mut self, action: Action) -> Result<(), ControlError> {
         let question = Question { version: VERSION, action };
         let mut line = serde_json::to_vec(&question)
             .map_err(|error| ControlError::Connection { path: self.path.clone(), source: error.into() })?;
@@ -116,7 +124,7 @@ impl Controlled {
         match self.stream.get_mut().write_all(&line) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ControlError::Ended),
             Err(source) => Err(ControlError::Connection { path: self.path.clone(), source }),
-            Ok(()) => self.receive()?.ok_or(ControlError::Ended),
+            Ok(()) => Ok(()),
         }
     }
 
@@ -141,17 +149,15 @@ impl Controlled {
         }
     }
 
-    /// How the program is.
-    ///
-    /// # Errors
-    /// [`ControlError`].
-    pub fn status(&mut self) -> Result<Status, ControlError> {
-        self.set_patience(Some(PATIENCE))?;
-        let answer = self.ask(Action::Status)?;
+    /// How the program is, which it has been asked.
+    fn receive_status(&mut self, patience: Duration) -> Result<Status, ControlError> {
+        self.set_patience(Some(patience))?;
+        let answer = self.receive()?;
         self.set_patience(None)?;
         match answer {
-            Answer::Status(status) => Ok(status),
-            _ => Err(ControlError::Answer { path: self.path.clone(), reason: String::from("no status") }),
+            Some(Answer::Status(status)) => Ok(status),
+            None => Err(ControlError::Ended),
+            Some(_) => Err(ControlError::Answer { path: self.path.clone(), reason: String::from("no status") }),
         }
     }
 
@@ -161,19 +167,52 @@ impl Controlled {
     }
 }
 
+/// Connects to a program. Where more want that than the kernel lets wait, since nobody lets them in, it would take for good.
+fn reach(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let stream = UnixStream::from(socket);
+    stream.set_write_timeout(Some(patience))?;
+    connect(&stream, &SocketAddrUnix::new(path)?)?;
+    stream.set_write_timeout(None)?;
+    Ok(stream)
+}
+
 /// All programs of this user's that run, and how they are.
 ///
 /// # Errors
 /// If the directory of sockets cannot be read. A program that ends meanwhile, or says nothing, is left out.
 pub fn running() -> Result<Vec<(Controlled, Status)>, ControlError> {
-    let pids = directory::programs().map_err(|source| ControlError::Connection { path: directory::path(), source })?;
-    let mut found = Vec::new();
-    for pid in pids {
-        if let Ok(Some(mut controlled)) = Controlled::connect(pid)
-            && let Ok(status) = controlled.status()
-        {
-            found.push((controlled, status));
-        }
-    }
-    Ok(found)
+    Ok(ask_all(&programs()?, Instant::now() + PATIENCE))
+}
+
+/// How the programs are that these processes run, or all of this user's if `None`: of those that say so in time.
+///
+/// # Errors
+/// If the directory of sockets cannot be read.
+pub fn statuses(pids: Option<&[u32]>, patience: Duration) -> Result<Vec<(u32, Status)>, ControlError> {
+    let all = if pids.is_none() { programs()? } else { Vec::new() };
+    let deadline = Instant::now() + patience;
+    let batches = pids.unwrap_or(&all).chunks(BATCH);
+    Ok(batches.flat_map(|pids| ask_all(pids, deadline)).map(|(program, status)| (program.pid, status)).collect())
+}
+
+fn programs() -> Result<Vec<u32>, ControlError> {
+    directory::programs().map_err(|source| ControlError::Connection { path: directory::path(), source })
+}
+
+/// All are asked before the first is heard, so that none has to wait for another.
+fn ask_all(pids: &[u32], deadline: Instant) -> Vec<(Controlled, Status)> {
+    // What has been said by then is heard all the same.
+    let left = || deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    let ask = |&pid: &u32| {
+        let mut program = Controlled::connect(pid, left()).ok()??;
+        program.say(Action::Status).ok()?;
+        Some(program)
+    };
+    let asked: Vec<Controlled> = pids.iter().filter_map(ask).collect();
+    let hear = |mut program: Controlled| {
+        let status = program.receive_status(left()).ok()?;
+        Some((program, status))
+    };
+    asked.into_iter().filter_map(hear).collect()
 }

@@ -98,6 +98,9 @@ pub struct Status {
     pub started_ms: u64,
     /// Its processes, by their ids.
     pub processes: Vec<ProcessStatus>,
+    /// Processor time that those used which have ended since it runs here, milliseconds.
+    #[serde(default)]
+    pub ended_processor_ms: u64,
     /// Why it waits and what can be done, if it is between two nodes and it is not known which has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -122,6 +125,12 @@ pub struct ProcessStatus {
     pub moves: usize,
     /// Processor time used so far, milliseconds, with its moves.
     pub processor_ms: u64,
+    /// Threads of its host process, with those of an emulator.
+    #[serde(default)]
+    pub threads: u32,
+    /// Memory of its host process that is resident, bytes; what processes share counts for each.
+    #[serde(default)]
+    pub resident_bytes: u64,
 }
 
 /// What a process does.

@@ -3,7 +3,7 @@
 use super::{Destination, Phase, Program};
 use crate::control::protocol::{Outcome, ProcessStatus, State};
 use crate::host::Host;
-use crate::kernel;
+use crate::kernel::{self, Resources};
 use crate::processes::Id;
 use crate::report::{Migration, Stay};
 use maize_abi::Isa;
@@ -144,6 +144,7 @@ impl Program {
         };
         let before = Duration::from_micros(self.times.iter().sum());
         let used = before + kernel::processor_time(host);
+        let Resources { threads, resident } = kernel::resources(host);
         ProcessStatus {
             id: self.id,
             parent,
@@ -153,6 +154,8 @@ impl Program {
             state,
             moves: self.history.migrations.len(),
             processor_ms: u64::try_from(used.as_millis()).unwrap_or(u64::MAX),
+            threads,
+            resident_bytes: resident,
         }
     }
 }
