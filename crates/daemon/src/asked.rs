@@ -31,7 +31,9 @@ impl Node {
             connection.opener.watch();
             match connection.receive()? {
                 Reply::Elsewhere(location) => at = location,
-                Reply::NoSuchProgram => return Err(NodeError::NoSuchProgram(at)),
+                Reply::NoSuchProgram => {
+                    return Err(NodeError::NoSuchProgram { program: at.program, node: at.node });
+                }
                 heard => return Ok(Asked { connection, heard: Some(heard) }),
             }
         }

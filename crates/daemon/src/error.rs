@@ -1,6 +1,5 @@
 //! What can go wrong between nodes, and on one.
 
-use crate::message::Location;
 use std::io;
 use std::path::PathBuf;
 
@@ -115,8 +114,13 @@ pub enum NodeError {
         reason: String,
     },
     /// There is no such program on a node.
-    #[error("no program {} runs on {}; `maize node programs {}` lists those that do", .0.program, .0.node, .0.node)]
-    NoSuchProgram(Location),
+    #[error("no program {program} runs on {node}; `maize node programs {node}` lists those that do")]
+    NoSuchProgram {
+        /// Its number.
+        program: u32,
+        /// The node.
+        node: String,
+    },
     /// No member has this name.
     #[error("no node is called {name}; known: {known}")]
     UnknownNode {

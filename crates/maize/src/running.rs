@@ -109,7 +109,7 @@ pub fn explain(error: &CommandError) -> i32 {
     terminal::error(error);
     let is_missing = matches!(
         error,
-        CommandError::Control(ControlError::NoSuchProgram(_)) | CommandError::Node(NodeError::NoSuchProgram(_))
+        CommandError::Control(ControlError::NoSuchProgram(_)) | CommandError::Node(NodeError::NoSuchProgram { .. })
     );
     if is_missing { NO_SUCH_PROGRAM } else { 1 }
 }

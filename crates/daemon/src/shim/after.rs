@@ -1,7 +1,7 @@
 //! Memory that comes after a program which has come from another node (docs/nodes.md): it comes between the messages of the move, and when the program runs here by itself. A connection
 //! that is lost then is made again from here, for as long as there may be somebody who has what has not come.
 
-use super::arrive::{Link, hear, limit};
+use super::incoming::{Link, hear, limit};
 use super::resident::Resident;
 use crate::channel::{Opener, Sealer};
 use crate::link::{Come, take_over_connection};
@@ -13,7 +13,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ const ANSWER: Duration = Duration::from_secs(15);
 /// Where a program comes from.
 pub(super) struct Origin {
     /// The program, here.
-    pub(super) resident: Arc<Resident>,
+    resident: Arc<Resident>,
     /// The node, for people and for the daemon.
     node: String,
     /// The program's number there.
@@ -57,14 +57,19 @@ impl Origin {
         Arc::new(Origin { resident: Arc::clone(resident), node, program, transfer })
     }
 
+    /// From now on memory comes between all else.
+    pub(super) fn sort(self: &Arc<Self>, link: &Link, rest: &Arc<Rest>) -> io::Result<()> {
+        let (tell, others) = channel();
+        if let Some(opener) = link.divert(others) {
+            let (own, link, rest) = (Arc::clone(self), link.clone(), Arc::clone(rest));
+            let taking = move || own.take_out(&link, opener, &rest, &tell);
+            self.resident.follows(thread::Builder::new().spawn(taking)?);
+        }
+        Ok(())
+    }
+
     /// Takes out memory from between all else, which it hands on. Returns when nothing comes any more.
-    pub(super) fn take_out(
-        &self,
-        link: &Link,
-        mut opener: Opener,
-        rest: &Rest,
-        tell: &Sender<io::Result<ToDestination>>,
-    ) {
+    fn take_out(&self, link: &Link, mut opener: Opener, rest: &Rest, tell: &Sender<io::Result<ToDestination>>) {
         let mut taker = Taker { link, rest, tell, is_given: false, is_released: false };
         let reason = loop {
             let (reason, is_lost) = match taker.take(&mut opener) {

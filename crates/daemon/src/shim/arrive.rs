@@ -2,121 +2,26 @@
 //! decided meanwhile.
 
 use super::after::Origin;
+use super::incoming::Link;
 use super::resident::Resident;
 use super::{log, record};
 use crate::arrivals::{self, Arrived, Arriving, Decision};
-use crate::channel::{Opener, Sealer};
 use crate::directory::Draft;
 use crate::error::Result as NodeResult;
 use crate::link::Come;
-use crate::message::{FromDestination, LIMIT, ToDestination, receive, send};
+use crate::message::{FromDestination, ToDestination};
 use crate::sync::lock;
 use maize_node::{Connection, Event, Incoming, Need, Report, Rest, RunError, RunOptions};
 use std::io::{self, Read};
-use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
-/// The other side may take so long to stop the program, and to send a piece of it.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// In the program's directory: the decision that it has come, before it is one.
 const DECISION: &str = "decision";
 
-/// The connection to the shim that the program leaves.
-#[derive(Clone)]
-pub(super) struct Link {
-    pub(super) sealer: Arc<Mutex<Sealer>>,
-    hearing: Arc<Mutex<Hearing>>,
-    /// No memory that comes later is needed any more.
-    pub(super) is_over: Arc<AtomicBool>,
-}
-
-/// Where messages come from.
-enum Hearing {
-    Connection(Box<Opener>),
-    /// A thread that takes out memory that comes later.
-    Sorted(Receiver<io::Result<ToDestination>>),
-}
-
 impl Link {
-    pub(super) fn new(sealer: Sealer, opener: Opener) -> io::Result<Link> {
-        limit(opener.socket())?;
-        Ok(Link {
-            sealer: Arc::new(Mutex::new(sealer)),
-            hearing: Arc::new(Mutex::new(Hearing::Connection(Box::new(opener)))),
-            is_over: Arc::default(),
-        })
-    }
-
-    pub(super) fn say(&self, message: &FromDestination) -> io::Result<()> {
-        send(&mut *lock(&self.sealer), message)
-    }
-
-    /// The program has ended, so that nothing of it has to come any more.
-    fn end(&self, rest: &Rest) {
-        self.is_over.store(true, Ordering::SeqCst);
-        if !rest.is_complete() {
-            // If that is not heard, there is nobody, or that node waits for this one for a while.
-            let _ = self.say(&FromDestination::Whole);
-        }
-    }
-
-    fn hear(&self) -> io::Result<ToDestination> {
-        match &mut *lock(&self.hearing) {
-            Hearing::Connection(opener) => hear(opener),
-            Hearing::Sorted(others) => others.recv().unwrap_or_else(|_| Err(io::ErrorKind::UnexpectedEof.into())),
-        }
-    }
-
-    /// Reads of a piece of which so many bytes are left.
-    fn read(&self, left: usize, bytes: &mut [u8]) -> io::Result<usize> {
-        let Hearing::Connection(opener) = &mut *lock(&self.hearing) else {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a piece after the last"));
-        };
-        match opener.read_of(left, bytes)? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            read => Ok(read),
-        }
-    }
-
-    /// What comes later of the program's memory.
-    fn rest(&self) -> Rest {
-        let link = self.clone();
-        Rest::new(Box::new(move |process, range| {
-            let bring = FromDestination::Bring { process, address: range.start, length: range.end - range.start };
-            if link.say(&bring).is_err() {
-                // Who hears what comes will be told.
-                let _ = lock(&link.sealer).socket().shutdown(Shutdown::Both);
-            }
-        }))
-    }
-
-    /// From now on memory comes between all else.
-    fn sort(&self, rest: &Arc<Rest>, origin: &Arc<Origin>) -> io::Result<()> {
-        let (tell, others) = channel();
-        let mut hearing = lock(&self.hearing);
-        if let Hearing::Connection(opener) = std::mem::replace(&mut *hearing, Hearing::Sorted(others)) {
-            let (link, rest, own) = (self.clone(), Arc::clone(rest), Arc::clone(origin));
-            let taking = move || own.take_out(&link, *opener, &rest, &tell);
-            origin.resident.follows(thread::Builder::new().spawn(taking)?);
-        }
-        Ok(())
-    }
-
-    /// Says why the program cannot come, and waits until that has been heard.
-    pub(super) fn refuse(&self, reason: String) {
-        if self.say(&FromDestination::Refused(reason)).is_ok() {
-            // Closing with something unread would take back what has been said.
-            match &mut *lock(&self.hearing) {
-                Hearing::Connection(opener) => drop(io::copy(&mut **opener, &mut io::sink())),
-                Hearing::Sorted(others) => while others.recv().is_ok_and(|heard| heard.is_ok()) {},
-            }
-        }
-    }
-
     /// Says whether all is here that the program uses by name, as often as it is asked.
     pub(super) fn check(&self) -> Result<(), String> {
         let lost = |error: io::Error| format!("the program's old node is lost: {error}");
@@ -150,16 +55,6 @@ impl Link {
     }
 }
 
-/// Nothing is waited for longer than that.
-pub(super) fn limit(socket: &TcpStream) -> io::Result<()> {
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.set_write_timeout(Some(PATIENCE))
-}
-
-pub(super) fn hear(opener: &mut Opener) -> io::Result<ToDestination> {
-    receive(opener, LIMIT)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
-}
-
 /// The snapshot, out of pieces. What the program goes on to write meanwhile comes between them.
 pub(super) struct Pieces {
     link: Link,
@@ -185,7 +80,7 @@ impl Read for Pieces {
                 (ToDestination::EndOfPieces, _) => {
                     self.ended = true;
                     if !self.rest.is_complete() {
-                        self.link.sort(&self.rest, &self.origin)?;
+                        self.origin.sort(&self.link, &self.rest)?;
                     }
                 }
                 (other, _) => {

@@ -2,7 +2,7 @@
 //! still in its processes here; when it has come they are copied, and the processes end. They are kept until the other side has said that it has all, whatever becomes of the connection
 //! meanwhile: that is made again from there.
 
-use super::leave::Link;
+use super::outgoing::Link;
 use crate::channel::{Opener, Sealer};
 use crate::message::{FromDestination, LIMIT, Reply, ToDestination, Transfer, receive, send};
 use crate::sync::lock;

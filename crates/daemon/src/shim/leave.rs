@@ -2,10 +2,9 @@
 //! hosts are stopped until the other node has said whether it has the program, however long that takes.
 
 use super::log;
-use super::pace::Pace;
+use super::outgoing::Link;
 use super::relay::Remainder;
 use super::resident::Resident;
-use crate::channel::{Opener, Sealer};
 use crate::error::NodeError;
 use crate::hosts::HostProcess;
 use crate::link::Leave;
@@ -17,15 +16,13 @@ use crate::poll::is_ready;
 use crate::remote::offer;
 use crate::verdicts::Verdict;
 use maize_node::{Captured, Departure, Need, Precopy, Remaining, Survey};
-use maize_snapshot::{CHUNK, Lineage, Packs, SnapshotError, Writer};
+use maize_snapshot::{Lineage, Packs, SnapshotError, Writer};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rustix::event::PollFlags;
 use signal_hook::consts::SIGCHLD;
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufWriter, PipeReader, Read as _, Write};
 use std::net::TcpStream;
-use std::ops::Range;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -448,55 +445,5 @@ pub(super) fn follow_up(resident: &Resident, mut signals: &PipeReader) {
         if i32::from(signal[0]) != SIGCHLD {
             deliver(signal[0]);
         }
-    }
-}
-
-/// The connection. What is written goes in messages, unless the other side has said that it takes no more.
-pub(super) struct Link {
-    /// The node, for people.
-    peer: String,
-    pub(super) sealer: Sealer,
-    pub(super) opener: Opener,
-    /// Pages of processes that have been asked for, without the first of each range, which goes at once.
-    pub(super) asked: VecDeque<(u32, Range<u64>)>,
-    pub(super) pace: Pace,
-}
-
-impl Link {
-    fn new(peer: String, sealer: Sealer, opener: Opener) -> Link {
-        Link { peer, sealer, opener, asked: VecDeque::new(), pace: Pace::new() }
-    }
-
-    /// Goes on by another connection.
-    pub(super) fn renew(&mut self, sealer: Sealer, opener: Opener) {
-        *self = Link::new(std::mem::take(&mut self.peer), sealer, opener);
-    }
-
-    pub(super) fn has_spoken(&self) -> bool {
-        is_ready(self.opener.socket(), PollFlags::IN)
-    }
-
-    /// There is enough on its way: while that goes there is time to make smaller what goes next. Where the link is faster than that there never is.
-    fn is_busy(&self) -> bool {
-        !is_ready(self.sealer.socket(), PollFlags::OUT)
-    }
-}
-
-impl Write for Link {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.has_spoken() {
-            return Err(io::Error::other("the other node takes no more"));
-        }
-        let piece = &bytes[..bytes.len().min(CHUNK)];
-        let announced = send(&mut self.sealer, &ToDestination::Piece(piece.len() as u32));
-        announced.and_then(|()| self.sealer.write_all(piece)).map_err(|source| {
-            let kind = source.kind();
-            io::Error::new(kind, NodeError::Lost { peer: self.peer.clone(), source })
-        })?;
-        Ok(piece.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

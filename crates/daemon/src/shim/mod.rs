@@ -8,9 +8,11 @@ pub(crate) mod confine;
 mod filter;
 mod follow;
 mod home;
+mod incoming;
 mod leave;
 mod listen;
 pub(crate) mod log;
+mod outgoing;
 mod pace;
 pub(crate) mod record;
 mod relay;
@@ -32,9 +34,10 @@ use crate::message::{
 };
 use crate::sync::lock;
 use after::Origin;
-use arrive::{Arrival, Link, Papers, Pieces};
+use arrive::{Arrival, Papers, Pieces};
 use confine::Terms;
 use follow::Successors;
+use incoming::Link;
 use maize_abi::Isa;
 use maize_files::Belief;
 use maize_node::{Departures, Exit, HopPlan, Machine, Memory, Periodic, Report, RunError, RunOptions};
@@ -203,7 +206,7 @@ impl Shim {
                 departures: Arc::new(departures),
                 flow: Flow::default(),
                 belief: place.belief,
-                relay: Relay::new(come.and_then(|come| come.home.clone())),
+                relay: Arc::new(Relay::new(come.and_then(|come| come.home.clone()))),
                 leaves: AtomicBool::new(false),
                 answering: Mutex::default(),
                 following: Mutex::default(),
@@ -309,7 +312,7 @@ impl Shim {
             Some(starter) if self.resident.relay.home().is_none() => {
                 addresses::forget(directory);
                 self.resident.wait_for_answers();
-                let last = relay::stand_in(&self.resident, &self.signals, starter, || pumps.end());
+                let last = relay::stand_in(&self.resident.relay, &self.signals, starter, || pumps.end());
                 (Some(last), connection)
             }
             Some(home) => {

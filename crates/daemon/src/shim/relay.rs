@@ -3,7 +3,6 @@
 //! place where input waits, and never a chain.
 
 use super::CANNOT_RUN;
-use super::resident::Resident;
 use super::terminal::Terminal;
 use crate::channel::{Opener, Sealer};
 use crate::error::NodeError;
@@ -296,29 +295,29 @@ impl Shared {
 /// In the shim as which the program was started, and which it has left: hands on its streams until it has ended, wherever it goes meanwhile. Returns what is to be said last to the command
 /// that has started it. `pumps` returns when all has been handed on that was written here.
 pub(super) fn stand_in(
-    resident: &Arc<Resident>,
+    relay: &Arc<Relay>,
     signals: &PipeReader,
     starter: &Mutex<Sealer>,
     pumps: impl FnOnce(),
 ) -> FromProgram {
     let lost = |message: String| FromProgram::CannotStart { status: CANNOT_RUN, message };
-    let remainder = lock(&resident.relay.remainder).take().zip(signals.try_clone().ok());
+    let remainder = lock(&relay.remainder).take().zip(signals.try_clone().ok());
     let Some((Remainder { mut transfer, input, .. }, signals)) = remainder else {
         return lost("the program has gone to another node, and what it has left could not be taken along".into());
     };
-    let shared = Arc::clone(&resident.relay.shared);
+    let shared = Arc::clone(&relay.shared);
     let ours = Arc::clone(&shared);
     thread::spawn(move || ours.relay_input(input));
-    let (ours, own) = (Arc::clone(&shared), Arc::clone(resident));
-    thread::spawn(move || ours.relay_signals(signals, &own.relay));
+    let (ours, own) = (Arc::clone(&shared), Arc::clone(relay));
+    thread::spawn(move || ours.relay_signals(signals, &own));
     let mut pumps = Some(pumps);
     loop {
         // It has connected before the program was stopped.
-        let Some(candidate) = resident.relay.take(&transfer) else {
+        let Some(candidate) = relay.take(&transfer) else {
             return lost("the program has gone to another node, whose connection was lost".into());
         };
         let node = candidate.node.clone();
-        match follow(candidate, &resident.relay, &shared, starter, pumps.take()) {
+        match follow(candidate, relay, &shared, starter, pumps.take()) {
             Ok(Followed::Left(next)) => transfer = next,
             Ok(Followed::Ended(message)) => return message,
             Err(source) => return lost(NodeError::Lost { peer: node, source }.to_string()),

@@ -64,7 +64,7 @@ pub(super) struct Resident {
     /// What it writes that is not in the log yet.
     pub(super) flow: Flow,
     /// Of its streams, if it is attached to the command that has started it.
-    pub(super) relay: Relay,
+    pub(super) relay: Arc<Relay>,
     /// It is on its way.
     pub(super) leaves: AtomicBool,
     /// Tell those who have asked for that.
