@@ -4,6 +4,7 @@
 //! host is a process of its own, native or under qemu-user; the runtime inside does the moving
 //! ([`maize_abi::control`] is the language spoken with it).
 
+mod absent;
 mod chain;
 mod checkpoint;
 mod control;
@@ -24,6 +25,7 @@ mod maps;
 mod netlink;
 mod network;
 mod orders;
+mod page;
 mod pager;
 mod plan;
 mod precopy;

@@ -4,12 +4,12 @@
 //! A thread of its own per move. What was never touched is zeros; what the process gives up meanwhile (`munmap`, `MADV_DONTNEED`) is not brought.
 //! The thread goes on to serve until it is dropped: as long as anybody has the userfaultfd, somebody must.
 
-mod absent;
 mod target;
 
-pub(crate) use self::absent::{Absent, PAGE};
 pub(crate) use self::target::{Offer, Target};
+use crate::absent::Absent;
 use crate::maps;
+use crate::page::{PAGE, same};
 use crate::processes::Id;
 use crate::rest::{News, Rest};
 use crate::stored::Stored;
@@ -488,16 +488,6 @@ impl Watched {
         let mut watched = mappings.iter().filter(|mapping| mapping.is_anonymous() && is_watched(&mapping.range));
         watched.all(|mapping| userfaultfd.unregister(&mapping.range))
     }
-}
-
-/// The pages at the start of these that are all zeros, or of which none is.
-pub(crate) fn same(pages: &[u8]) -> (bool, &[u8]) {
-    // In pieces, each of which is one comparison of wide registers.
-    let is_zero = |page: &[u8]| page.chunks(64).all(|piece| piece.iter().fold(0, |all, byte| all | byte) == 0);
-    let mut each = pages.chunks(PAGE as usize).map(is_zero);
-    let first = each.next().unwrap_or(false);
-    let count = 1 + each.take_while(|&other| other == first).count();
-    (first, &pages[..pages.len().min(count * PAGE as usize)])
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 mod beside;
 
 use self::beside::written_beside;
-use crate::pager::{PAGE, same};
+use crate::page::{PAGE, same};
 use crate::processes::Id;
 use crate::remaining::Remaining;
 use crate::sent::Sent;

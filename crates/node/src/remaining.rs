@@ -1,7 +1,8 @@
 //! Memory of a program that stays at the node which the program leaves, until the program has been taken over and has got it (docs/nodes.md): first in the processes, then copied,
 //! so that nothing else of the program stays. What has been sent is kept, as the connection may be lost with it.
 
-use crate::pager::{Absent, PAGE, same};
+use crate::absent::Absent;
+use crate::page::{PAGE, same};
 use crate::processes::Id;
 use crate::tracker::Tracker;
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Memory of a program that comes from another node after the program has been put in place (post-copy; Hines and Gopalan, Post-Copy Based Live Virtual Machine Migration, VEE 2009): what of it
 //! has still to come, and who waits for it (docs/nodes.md). How it comes is the business of who receives the program.
 
-use crate::pager::Absent;
+use crate::absent::Absent;
 use crate::processes::Id;
 use crate::remaining::Pages;
 use crate::sync::lock;

@@ -1,7 +1,7 @@
 //! What has been sent of a process's memory, where nothing tells which pages it changes: a hash of each page as it was sent. A page whose hash is the same is the same: with 128 bits of
 //! BLAKE3 (O'Connor and others, 2020), for which nobody knows a way to two pages of one hash, also not for somebody who can choose what the program keeps in memory.
 
-use crate::pager::{PAGE, same};
+use crate::page::{PAGE, same};
 use crate::tracker::Tracker;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;

@@ -1,7 +1,9 @@
 //! The head of an ISA's descriptor (`maize_abi::site_table`), as far as the format needs it. What
 //! the table says belongs to `site_table`.
 
+use super::program::Program;
 use maize_abi::Isa;
+use maize_abi::layout::DESCRIPTOR_BASE;
 use maize_abi::site_table::{Descriptor, MAGIC, VERSION};
 use std::mem::offset_of;
 use std::ops::Range;
@@ -18,6 +20,12 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// The head of a program's descriptor.
+    pub(crate) fn of(program: &Program<'_>) -> Result<Head, String> {
+        let load = program.loads.iter().find(|load| load.address == DESCRIPTOR_BASE);
+        Head::read(&load.ok_or("it has no descriptor")?.data, program.isa)
+    }
+
     /// Reads the head of the descriptor at the start of `bytes`, which must be one for `isa` and be
     /// in `bytes` completely.
     pub(crate) fn read(bytes: &[u8], isa: Isa) -> Result<Head, String> {

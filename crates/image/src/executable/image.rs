@@ -9,7 +9,6 @@ use super::standalone;
 use crate::ImageError;
 use maize_abi::Isa;
 use maize_abi::image::IMAGE_SECTION_PREFIX;
-use maize_abi::layout::DESCRIPTOR_BASE;
 use std::path::Path;
 
 /// A multi-ISA executable that has been checked.
@@ -62,7 +61,7 @@ impl Image {
         for isa in image.isas() {
             let program = image.program(isa)?;
             let wrong = |reason: String| in_part(isa, &reason);
-            head(&program).map_err(wrong)?;
+            Head::of(&program).map_err(wrong)?;
             if isa != Isa::X86_64 {
                 check_foreign(&program, &native.loads).map_err(wrong)?;
             }
@@ -122,12 +121,6 @@ impl Image {
 /// Something that is wrong with one ISA's part.
 fn in_part(isa: Isa, reason: &str) -> ImageError {
     ImageError::malformed(format!("part for {}: {reason}", isa.name()))
-}
-
-/// The head of the program's descriptor.
-pub(crate) fn head(program: &Program<'_>) -> Result<Head, String> {
-    let load = program.loads.iter().find(|load| load.address == DESCRIPTOR_BASE);
-    Head::read(&load.ok_or("it has no descriptor")?.data, program.isa)
 }
 
 /// Checks that parts do not overlap and that x86-64 is the first.

@@ -16,7 +16,7 @@ pub use compose::{IsaPart, Parts, compose};
 pub use image::Image;
 pub use note::seal;
 
-pub(crate) use image::head;
+pub(crate) use descriptor::Head;
 pub(crate) use program::{Place, Program};
 use write::write;
 

@@ -1,7 +1,7 @@
 //! Plain static executables for one ISA, made from a multi-ISA executable.
 
 use super::compose::common_loads;
-use super::image::head;
+use super::descriptor::Head;
 use super::program::{Mark, Place, Program, Section};
 use super::{DESCRIPTOR_SECTION, NOTE_SECTION, write};
 use maize_abi::image::IMAGE_SECTION_PREFIX;
@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 /// x86-64's part alone: the file without its header and the other parts.
 pub(super) fn native(mut program: Program<'_>) -> Result<Vec<u8>, String> {
-    let size = head(&program)?.total_size;
+    let size = Head::of(&program)?.total_size;
     let descriptor = program.loads.iter().find(|load| load.address == DESCRIPTOR_BASE).cloned();
     let is_in_descriptor = |mark: &Mark| descriptor.as_ref().is_some_and(|load| mark.is_in(load));
     program.marks.retain(|mark| !(mark.kind == elf::PT_NOTE && is_in_descriptor(mark)));

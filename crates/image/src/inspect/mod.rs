@@ -7,7 +7,7 @@ mod report;
 pub use render::render_human;
 pub use report::{FunctionReport, IsaReport, Report, SectionReport, SegmentReport};
 
-use crate::executable::{Place, Program, head};
+use crate::executable::{Head, Place, Program};
 use crate::{Image, ImageError};
 use functions::Functions;
 use maize_abi::Isa;
@@ -26,7 +26,7 @@ pub fn inspect(image: &Image) -> Result<Report, ImageError> {
     for isa in image.isas() {
         let in_part = |reason| ImageError::malformed(format!("part for {}: {reason}", isa.name()));
         let program = image.program(isa)?;
-        let head = head(&program).map_err(in_part)?;
+        let head = Head::of(&program).map_err(in_part)?;
         functions.add(isa, image.elf(isa)?, &head.text).map_err(in_part)?;
         isas.push(IsaReport {
             isa: isa.name().to_owned(),

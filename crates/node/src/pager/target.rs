@@ -1,7 +1,7 @@
 //! Where missing pages are put in place: a process that waits for them itself, by what it has offered for that. The kernel may let it wait, by its userfaultfd; else it waits at a
 //! board (`maize_abi::board`), and its pages are written through its own memory (`/proc/PID/mem`), which the kernel lets write what the process itself must not touch yet.
 
-use super::absent::PAGE;
+use crate::page::PAGE;
 use crate::userfaultfd::{Obstacle, Told, Userfaultfd};
 use maize_abi::board::{self, Board};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};

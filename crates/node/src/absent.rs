@@ -1,9 +1,8 @@
 //! Which pages are still to be brought. Arithmetic only.
 
+use crate::page::PAGE;
 use std::ops::Range;
 
-/// Bytes of a page.
-pub(crate) const PAGE: u64 = maize_abi::layout::PAGE_SIZE;
 const BITS: u64 = u64::BITS as u64;
 
 /// Regions, with a bit for each page.
@@ -169,7 +168,7 @@ impl Region {
 
 #[cfg(test)]
 mod tests {
-    use super::{Absent, PAGE};
+    use super::*;
     use std::collections::BTreeSet;
     use std::ops::Range;
 
