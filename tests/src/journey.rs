@@ -235,8 +235,10 @@ impl Journey {
     pub fn wait_for_end(&self, name: &str) -> Result<Said> {
         let has_ended = is_so_within(LONGEST, || Ok(self.state(name)?["ended"].is_object()))?;
         ensure!(has_ended, "{name} has not ended after {LONGEST:?}: {}", self.state(name)?);
-        let status = self.state(name)?["ended"]["status"].as_i64().context("ended by a signal")?;
-        let (output, error) = self.log(name)?;
+        let (ending, (output, error)) = (self.state(name)?, self.log(name)?);
+        let last = output.lines().last().unwrap_or_default();
+        let status = ending["ended"]["status"].as_i64();
+        let status = status.with_context(|| format!("{name} has not ended by itself: {ending}, {last:?}, {error}"))?;
         Ok(Said { output, error, status: i32::try_from(status)? })
     }
 }

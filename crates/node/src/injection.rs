@@ -6,6 +6,7 @@
 use crate::maps;
 use nix::sys::ptrace;
 use nix::unistd::Pid as Traced;
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_getfd, pidfd_open, waitid};
 use std::cell::Cell;
 use std::fs::File;
@@ -21,7 +22,7 @@ const INSTRUCTION: [u8; 2] = [0x0f, 0x05];
 const NO_CALL: u64 = u64::MAX;
 /// Of why a thread has stopped, numbers from here on are events and not signals.
 const EVENTS: i32 = 1 << 8;
-/// The thread stops as soon as the kernel lets it, so longer than this means that it does not.
+/// The thread stops as soon as the kernel lets it, so longer than this means that it does not, or hardly runs: then it is left alone.
 const PATIENCE: Duration = Duration::from_millis(100);
 const GLANCE: Duration = Duration::from_micros(20);
 
@@ -59,7 +60,7 @@ impl Stopped {
         ptrace::seize(thread, ptrace::Options::empty())?;
         ptrace::interrupt(thread)?;
         loop {
-            match await_stop(process)? {
+            match await_stop(process, Some(PATIENCE))? {
                 EVENTS.. => break,
                 // One that was on its way.
                 signal => resume(thread, libc::PTRACE_CONT, signal)?,
@@ -90,7 +91,8 @@ impl Stopped {
         };
         ptrace::setregs(self.thread, registers)?;
         ptrace::step(self.thread, None)?;
-        let why = await_stop(self.process()?)?;
+        // However long it takes: it cannot go on with these registers.
+        let why = await_stop(self.process()?, None)?;
         let after = ptrace::getregs(self.thread)?;
         if after.rip != self.instruction + INSTRUCTION.len() as u64 {
             // It has got no further, since it is being stopped in another way, too.
@@ -126,19 +128,24 @@ fn exchange(thread: Traced, request: u32, mask: &mut u64) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Waits until the thread has stopped; returns for which signal, or event. That it has ended is left for others to be told.
-fn await_stop(process: Pid) -> io::Result<i32> {
+/// Waits until the thread has stopped, for so long at most if that is said; returns for which signal, or event. That it has ended is left for others to be told.
+fn await_stop(process: Pid, patience: Option<Duration>) -> io::Result<i32> {
     let begun = Instant::now();
+    let mut options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    options.set(WaitIdOptions::NOHANG, patience.is_some());
     loop {
-        let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        match waitid(WaitId::Pid(process), options)? {
-            Some(status) => {
+        match waitid(WaitId::Pid(process), options) {
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+            Ok(Some(status)) => {
                 let why = status.trapping_signal().ok_or(io::ErrorKind::NotFound)?;
                 waitid(WaitId::Pid(process), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG)?;
                 return Ok(why);
             }
-            None if begun.elapsed() > PATIENCE => return Err(io::ErrorKind::TimedOut.into()),
-            None => thread::sleep(GLANCE),
+            Ok(None) if patience.is_some_and(|patience| begun.elapsed() > patience) => {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            Ok(None) => thread::sleep(GLANCE),
         }
     }
 }
@@ -217,6 +224,50 @@ mod tests {
         assert!(child.try_wait().unwrap().is_none());
         kill_process(process, Signal::CONT).unwrap();
         assert!(child.wait().unwrap().success());
+    }
+
+    /// Has a thread, or this one if 0, run on one processor alone, and, if so asked, only when nothing else wants to.
+    fn pin(thread: i32, processor: usize, is_idle: bool) {
+        let mut processors = [0_u64; 16];
+        processors[processor / 64] = 1 << (processor % 64);
+        let parameters = libc::sched_param { sched_priority: 0 };
+        // SAFETY: both are as long as is said.
+        let done = unsafe {
+            libc::sched_setaffinity(thread, size_of_val(&processors), processors.as_ptr().cast()) == 0
+                && (!is_idle || libc::sched_setscheduler(thread, libc::SCHED_IDLE, &raw const parameters) == 0)
+        };
+        assert!(done, "{}", io::Error::last_os_error());
+    }
+
+    #[test]
+    fn a_process_that_hardly_runs_is_waited_for() {
+        let mut child = start("while :; do :; done");
+        let process = Pid::from_child(&child);
+        // SAFETY: only asks.
+        let processor = unsafe { libc::sched_getcpu() } as usize;
+        pin(process.as_raw_nonzero().get(), processor, true);
+        let until = Instant::now() + Duration::from_secs(3);
+        let busy = || {
+            pin(0, processor, false);
+            while Instant::now() < until {}
+        };
+        let (mut made, mut given_up) = (0, 0);
+        thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(busy);
+            }
+            while Instant::now() < until {
+                match userfaultfd(process) {
+                    Ok(_) => made += 1,
+                    Err(_) => given_up += 1,
+                }
+            }
+        });
+        // What was left behind in it shows when it runs again.
+        thread::sleep(Duration::from_millis(300));
+        assert!(child.try_wait().unwrap().is_none(), "it has ended, {made} and {given_up}");
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]
