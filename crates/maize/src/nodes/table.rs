@@ -7,20 +7,26 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Columns as wide as they have to be, two spaces apart.
-fn columns(rows: &[Vec<String>]) -> String {
+pub fn columns(rows: &[Vec<String>]) -> String {
+    aligned(rows, |_| false).into_iter().flat_map(|line| [line, String::from("\n")]).collect()
+}
+
+/// The same as lines, with some columns on the right, being numbers. The last cell of a row is as long as it is: a command, or a reason in the place of figures.
+pub fn aligned(rows: &[Vec<String>], is_number: impl Fn(usize) -> bool) -> Vec<String> {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in rows {
+    let width = |column: usize| {
+        let cells = rows.iter().filter(|row| row.len() > column + 1).map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    let line = |row: &Vec<String>| {
         let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(line, "{cell:width$}  ");
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let _ = if is_number(column) { write!(line, "{cell:>width$}  ") } else { write!(line, "{cell:width$}  ") };
         }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+        line.trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
 }
 
 pub fn words(list: &[&str]) -> Vec<String> {

@@ -1,10 +1,9 @@
 //! The table for people, cut to the terminal's size.
 
 use super::rates::Row;
-use crate::nodes::table::{mebibytes, state, words};
+use crate::nodes::table::{aligned, mebibytes, state, words};
 use crate::running::seconds;
 use maize_daemon::message::{NodeStatus, State};
-use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Of a terminal.
@@ -37,15 +36,15 @@ const NODES: [(&str, bool); 5] =
 pub fn text(nodes: &[NodeStatus], rows: &[Row], size: Option<Size>) -> String {
     // What is behind the last line belongs to the table, too: the cursor stays there.
     let room = size.map_or(usize::MAX, |size| size.rows.saturating_sub(1));
-    let mut below = aligned(&PROGRAMS, &rows.iter().map(cells).collect::<Vec<_>>());
+    let mut programs = below(&PROGRAMS, rows.iter().map(cells));
     let mut lines = Vec::new();
     if !nodes.is_empty() {
-        lines = aligned(&NODES, &heads(nodes));
-        cut(&mut lines, room.saturating_sub(below.len() + 1).max(room / 2), "nodes");
+        lines = below(&NODES, heads(nodes).into_iter());
+        cut(&mut lines, room.saturating_sub(programs.len() + 1).max(room / 2), "nodes");
         lines.push(String::new());
     }
-    cut(&mut below, room.saturating_sub(lines.len()), "programs");
-    lines.append(&mut below);
+    cut(&mut programs, room.saturating_sub(lines.len()), "programs");
+    lines.append(&mut programs);
     lines.truncate(room);
     let width = size.map_or(usize::MAX, |size| size.columns);
     lines.iter().flat_map(|line| line.chars().take(width).chain(['\n'])).collect()
@@ -88,25 +87,13 @@ fn cells(row: &Row) -> Vec<String> {
     ]
 }
 
-/// Columns as wide as they have to be, two spaces apart, below their names. The last cell of a row is as long as it is: a command, or a reason in the place of figures.
-fn aligned(columns: &[(&str, bool)], rows: &[Vec<String>]) -> Vec<String> {
-    let names: Vec<String> = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let rows: Vec<&Vec<String>> = [&names].into_iter().chain(rows).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().filter(|row| row.len() > column + 1).map(|row| row[column].chars().count());
-        cells.max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
-    let line = |row: &&Vec<String>| {
-        let mut line = String::new();
-        for ((cell, width), (_, is_number)) in row.iter().zip(&widths).zip(columns) {
-            // Anybody may have written them: they are not to speak to the terminal.
-            let cell = cell.replace(char::is_control, "?");
-            let _ = if *is_number { write!(line, "{cell:>width$}  ") } else { write!(line, "{cell:width$}  ") };
-        }
-        line.trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
+/// Lines of cells, below the names of their columns.
+fn below(columns: &[(&str, bool)], rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
+    let names = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+    // Anybody may have written them: they are not to speak to the terminal.
+    let quiet = |row: Vec<String>| row.iter().map(|cell| cell.replace(char::is_control, "?")).collect();
+    let rows: Vec<Vec<String>> = [names].into_iter().chain(rows.map(quiet)).collect();
+    aligned(&rows, |column| columns[column].1)
 }
 
 /// Keeps so many lines at most, and says how many are left out.
