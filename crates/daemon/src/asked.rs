@@ -1,14 +1,14 @@
 //! Asking programs on nodes what commands ask those of their own machine: to move to another ISA, to be saved, what happens to them.
 
-use crate::client::{Connection, MOST_MOVES, Node, moves_in_circles, unexpected};
+use crate::client::{Connection, Found, Node, unexpected};
+use crate::directory::Draft;
 use crate::error::{NodeError, Result};
-use crate::message::{Location, Reply, Request, ToProgram};
+use crate::message::{Reply, Request, ToProgram};
 use crate::read::Pieces;
-use maize_node::{Action, Answer};
-use std::fs::{self, File, OpenOptions};
+use maize_node::{Action, Answer, Saved};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A program that has been asked something.
 pub struct Asked {
@@ -24,20 +24,18 @@ impl Node {
     /// If there is no such program, or its node cannot be reached.
     pub fn ask_program(&self, name: Option<&str>, program: u32, action: &Action) -> Result<Asked> {
         let action = serde_json::to_string(action).map_err(|error| NodeError::Invalid(error.to_string()))?;
-        let mut at = Location { node: self.called(name), program };
-        for _ in 0..MOST_MOVES {
+        self.seek(name, program, |at| {
             let mut connection = self.connect(Some(&at.node))?;
             connection.send(&Request::Ask { program: at.program, action: action.clone() })?;
             connection.opener.watch();
-            match connection.receive()? {
-                Reply::Elsewhere(location) => at = location,
+            Ok(match connection.receive()? {
+                Reply::Elsewhere(location) => Found::Elsewhere(location),
                 Reply::NoSuchProgram => {
-                    return Err(NodeError::NoSuchProgram { program: at.program, node: at.node });
+                    return Err(NodeError::NoSuchProgram { program: at.program, node: at.node.clone() });
                 }
-                heard => return Ok(Asked { connection, heard: Some(heard) }),
-            }
-        }
-        Err(moves_in_circles(&at))
+                heard => Found::Here(Asked { connection, heard: Some(heard) }),
+            })
+        })
     }
 }
 
@@ -47,54 +45,44 @@ impl Asked {
     /// # Errors
     /// If it refuses, or the connection is lost.
     pub fn receive(&mut self) -> Result<Option<Answer>> {
-        let wrong = |peer: &str, message: String| NodeError::Protocol { peer: peer.into(), message };
         match self.heard.take().map_or_else(|| self.connection.receive(), Ok)? {
             Reply::EndOfAnswers => Ok(None),
             Reply::Answer(answer) => match serde_json::from_str(&answer) {
                 Ok(Answer::Error(failure)) => Err(NodeError::Invalid(failure.message)),
                 Ok(answer) => Ok(Some(answer)),
-                Err(error) => Err(wrong(&self.connection.name, error.to_string())),
+                Err(error) => {
+                    Err(NodeError::Protocol { peer: self.connection.name.clone(), message: error.to_string() })
+                }
             },
             other => Err(unexpected(self.connection.name.clone(), other)),
         }
     }
 
-    /// Writes the snapshot that comes next to a file, which has its name when all of it is on disk.
+    /// Has a snapshot in a file, if the program has answered that it was taken. One that is to be ended is ended when the file is on disk. `None` if it has ended before.
     ///
     /// # Errors
-    /// If it cannot be written, or the connection is lost. An older file of that name is as it was.
-    pub fn take_snapshot(&mut self, path: &Path, size: u64) -> Result<()> {
+    /// If the file cannot be written, or the connection is lost; an older one of that name is as it was then, and the program runs on.
+    pub fn save(mut self, answer: Option<Answer>, file: &Path) -> Result<Option<Saved>> {
+        let (Some(Answer::Saved(saved)) | Some(Answer::Held(saved))) = &answer else { return Ok(None) };
+        self.write(file, saved.bytes)?;
+        if matches!(answer, Some(Answer::Held(_))) {
+            self.connection.send(&ToProgram::EndOfInput)?;
+            return Ok(self.receive()?.and_then(Answer::saved));
+        }
+        Ok(answer.and_then(Answer::saved))
+    }
+
+    /// Writes the snapshot that comes next to a file, which has its name when all of it is on disk.
+    fn write(&mut self, path: &Path, size: u64) -> Result<()> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let draft = path.with_file_name(format!(".{name}.{}", std::process::id()));
-        let written = self.write(&draft, path, size);
-        if written.is_err() {
-            let _ = fs::remove_file(draft);
-        }
-        written
-    }
-
-    fn write(&mut self, draft: &PathBuf, path: &Path, size: u64) -> Result<()> {
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(draft);
-        let mut file = file.map_err(NodeError::file("write", path))?;
-        let copied = io::copy(&mut Pieces::new(&mut self.connection.opener), &mut file);
-        if copied.map_err(NodeError::file("write", path))? != size {
-            return Err(NodeError::file("receive", path)(io::Error::from(io::ErrorKind::UnexpectedEof)));
-        }
-        let place = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let publish = || {
-            file.sync_all()?;
-            fs::rename(draft, path)?;
-            File::open(place)?.sync_all()
+        let opener = &mut self.connection.opener;
+        let fill = |file: &mut File| match io::copy(&mut Pieces::new(opener), file)? {
+            copied if copied == size => Ok(()),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
         };
-        publish().map_err(NodeError::file("write", path))
-    }
-
-    /// Says that the snapshot is where it was to go: the program is ended.
-    ///
-    /// # Errors
-    /// If the connection is lost.
-    pub fn confirm(&mut self) -> Result<()> {
-        self.connection.send(&ToProgram::EndOfInput)
+        Draft::of(draft, path, fill).map_err(NodeError::file("write", path))?.place()?;
+        let place = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(place).and_then(|place| place.sync_all()).map_err(NodeError::file("write", path))
     }
 }

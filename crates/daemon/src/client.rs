@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ANSWERS: Duration = Duration::from_secs(15);
 
 /// How often a program may have moved since it had the name by which it is asked for.
-pub(crate) const MOST_MOVES: usize = 1000;
+const MOST_MOVES: usize = 1000;
 
 /// The node that a command belongs to.
 pub struct Node {
@@ -39,6 +39,14 @@ pub struct Travel {
     pub timeout: Duration,
     /// When memory goes that it changes faster than it can be sent; what the configuration of the node that it leaves says if `None`.
     pub memory: Option<MemoryOrder>,
+}
+
+/// What comes of asking for a program.
+pub(crate) enum Found<T> {
+    /// It is there, or nowhere, which is what was to be found out.
+    Here(T),
+    /// It has gone to another node.
+    Elsewhere(Location),
 }
 
 /// A connection to a member.
@@ -276,14 +284,30 @@ impl Node {
         patience: Option<Duration>,
         request: impl Fn(u32) -> Request,
     ) -> Result<(String, Reply)> {
+        self.seek(name, program, |at| {
+            Ok(match self.ask_for(Some(&at.node), &request(at.program), patience)? {
+                Reply::Elsewhere(location) => Found::Elsewhere(location),
+                reply => Found::Here((at.node.clone(), reply)),
+            })
+        })
+    }
+
+    /// Asks for a program where it was, and then where it has gone, and so on.
+    pub(crate) fn seek<T>(
+        &self,
+        name: Option<&str>,
+        program: u32,
+        mut ask: impl FnMut(&Location) -> Result<Found<T>>,
+    ) -> Result<T> {
         let mut at = Location { node: self.called(name), program };
         for _ in 0..MOST_MOVES {
-            match self.ask_for(Some(&at.node), &request(at.program), patience)? {
-                Reply::Elsewhere(location) => at = location,
-                reply => return Ok((at.node, reply)),
+            match ask(&at)? {
+                Found::Elsewhere(location) => at = location,
+                Found::Here(found) => return Ok(found),
             }
         }
-        Err(moves_in_circles(&at))
+        let Location { node, program } = at;
+        Err(NodeError::Invalid(format!("the program has moved too often to be found; it was {node}:{program} at last")))
     }
 
     /// The programs of a node.
@@ -319,10 +343,9 @@ impl Node {
         follow: bool,
         mut take: impl FnMut(LogRecord) -> bool,
     ) -> Result<()> {
-        let mut at = Location { node: self.called(name), program };
         // The log goes along with the program: what has been seen of it is not shown again.
         let mut seen = Seen::default();
-        for _ in 0..MOST_MOVES {
+        self.seek(name, program, |at| {
             let mut connection = self.connect(Some(&at.node))?;
             connection.send(&Request::Logs { program: at.program, follow })?;
             let mut again = seen;
@@ -332,16 +355,15 @@ impl Node {
                     Reply::Log(record) => {
                         seen.note(&record);
                         if !take(record) {
-                            return Ok(());
+                            return Ok(Found::Here(()));
                         }
                     }
-                    Reply::EndOfLog => return Ok(()),
-                    Reply::Elsewhere(location) => break at = location,
+                    Reply::EndOfLog => return Ok(Found::Here(())),
+                    Reply::Elsewhere(location) => return Ok(Found::Elsewhere(location)),
                     other => return Err(unexpected(connection.name, other)),
                 }
             }
-        }
-        Err(moves_in_circles(&at))
+        })
     }
 
     fn ask_for_deed(&self, name: Option<&str>, request: &Request) -> Result<()> {
@@ -351,7 +373,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn called(&self, name: Option<&str>) -> String {
+    fn called(&self, name: Option<&str>) -> String {
         name.unwrap_or(&self.identity.configuration.name).to_owned()
     }
 
@@ -421,13 +443,6 @@ impl Node {
             _ => address,
         })
     }
-}
-
-pub(crate) fn moves_in_circles(at: &Location) -> NodeError {
-    NodeError::Invalid(format!(
-        "the program has moved too often to be found; it was {}:{} at last",
-        at.node, at.program
-    ))
 }
 
 /// How much of a log has been seen: all before a time, and so many records of that time.

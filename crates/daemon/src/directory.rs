@@ -178,13 +178,21 @@ pub(crate) struct Draft {
 impl Draft {
     /// Writes it to `draft`, which nobody else uses.
     pub(crate) fn new(draft: PathBuf, path: &Path, content: &[u8]) -> Result<Draft> {
+        Draft::of(draft.clone(), path, |file| file.write_all(content)).map_err(NodeError::file("write", draft))
+    }
+
+    /// The same of what `fill` writes.
+    pub(crate) fn of(
+        draft: PathBuf,
+        path: &Path,
+        fill: impl FnOnce(&mut File) -> std::io::Result<()>,
+    ) -> std::io::Result<Draft> {
         let _ = fs::remove_file(&draft);
         let mut options = OpenOptions::new();
-        let mut file =
-            options.create_new(true).write(true).mode(0o600).open(&draft).map_err(NodeError::file("write", &draft))?;
-        let written = file.write_all(content).and_then(|()| file.sync_all());
+        let mut file = options.create_new(true).write(true).mode(0o600).open(&draft)?;
         let made = Draft { draft, path: path.to_owned() };
-        written.map_err(NodeError::file("write", &made.draft))?;
+        fill(&mut file)?;
+        file.sync_all()?;
         Ok(made)
     }
 

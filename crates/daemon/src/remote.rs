@@ -11,7 +11,7 @@ use crate::message::{
 };
 use crate::saved::Saved;
 use crate::sync::lock;
-use maize_node::{Address, ChangedFiles};
+use maize_node::{Address, ChangedFiles, RunError};
 use maize_snapshot::Executable;
 use ring::digest::{Context, SHA256};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
@@ -20,12 +20,9 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-
-/// As podman's, and `maize run`'s: the file is there but cannot be run.
-const NOT_A_PROGRAM: i32 = 126;
 
 /// What to run on another node.
 #[derive(Debug)]
@@ -82,43 +79,45 @@ pub enum Outcome {
 /// If it could not be started, or the connection was lost before it ended.
 pub fn run(node: &Node, name: &str, subject: Subject, options: RemoteRun) -> Result<Outcome> {
     let attached = attached(options.detach);
-    let mut connection = node.connect(Some(name))?;
-    let files = match subject {
+    type Open<'a> = Box<dyn FnOnce() -> Result<(File, PathBuf)> + 'a>;
+    let (request, open, saved): (Request, Open<'_>, Option<(Saved, PathBuf)>) = match subject {
         Subject::Program { file: path, arguments, directory } => {
             let mut file = File::open(&path).map_err(NodeError::file("read", &path))?;
             let (hash, size) = hash(&mut file).map_err(NodeError::file("read", &path))?;
-            let directory = directory.map_or_else(std::env::current_dir, Ok).map_err(NodeError::file("find", "."))?;
-            let arguments = arguments.into_iter().map(Text::from).collect();
             let at = path.canonicalize().map_err(NodeError::file("find", &path))?;
-            let start =
-                start(node, Executed { hash, size, file: at.into_os_string().into() }, arguments, directory, &options);
-            connection.send(&Request::Start(Box::new(start)))?;
-            let Connection { name, sealer, opener } = &mut connection;
-            offer(sealer, opener, name, || Ok((file, path)))?;
-            Vec::new()
+            let executed = Executed { hash, size, file: at.into_os_string().into() };
+            let directory = directory.map_or_else(std::env::current_dir, Ok).map_err(NodeError::file("find", "."))?;
+            let start = start(node, executed, arguments, directory, attached, options);
+            (Request::Start(Box::new(start)), Box::new(|| Ok((file, path))), None)
         }
         Subject::Snapshot { file: path, changed } => {
             let saved = Saved::read(&path)?;
             let (executable, hash) = saved.executable()?;
-            let arguments = saved.metadata.arguments.iter().cloned().map(OsString::from_vec).map(Text::from).collect();
-            // Where the program itself is, the snapshot says.
             let file = executable.path.clone().into_os_string().into();
             let executed = Executed { hash, size: executable.size, file };
-            let start = start(node, executed, arguments, PathBuf::from("/"), &options);
+            let arguments = saved.metadata.arguments.iter().cloned().map(OsString::from_vec).collect();
+            // Where the program itself is, the snapshot says.
+            let start = start(node, executed, arguments, PathBuf::from("/"), attached, options);
             let files = saved.list().map_err(NodeError::file("read", &path))?;
-            let snapshot = Snapshot { changed, files };
-            connection.send(&Request::Restore(Box::new(Restoration { start, snapshot })))?;
-            let Connection { name, sealer, opener } = &mut connection;
-            offer(sealer, opener, name, || find(node, executable, &hash))?;
-            if !options.detach {
-                maize_node::seek_standard_streams(&saved.metadata)
-                    .map_err(NodeError::system("reading on where it was"))?;
-            }
-            saved.into_files().map_err(NodeError::file("read", &path))?
+            let request = Request::Restore(Box::new(Restoration { start, snapshot: Snapshot { changed, files } }));
+            let executable = executable.clone();
+            (request, Box::new(move || find(node, &executable, &hash)), Some((saved, path)))
         }
     };
+    // Only now: a node does not wait for long.
+    let mut connection = node.connect(Some(name))?;
+    connection.send(&request)?;
+    let Connection { name, sealer, opener } = &mut connection;
+    offer(sealer, opener, name, open)?;
+    let mut files = Vec::new();
+    if let Some((saved, path)) = saved {
+        if attached != Attached::No {
+            maize_node::seek_standard_streams(&saved.metadata).map_err(NodeError::system("reading on where it was"))?;
+        }
+        files = saved.into_files().map_err(NodeError::file("read", &path))?;
+    }
     let program = begin(&mut connection, files)?;
-    if options.detach {
+    if attached == Attached::No {
         return Ok(Outcome::Detached(program));
     }
     relay(connection, attached).map(Outcome::Ended)
@@ -135,30 +134,30 @@ struct Executed {
 fn start(
     node: &Node,
     Executed { hash, size, file }: Executed,
-    arguments: Vec<Text>,
+    arguments: Vec<OsString>,
     directory: PathBuf,
-    options: &RemoteRun,
+    attached: Attached,
+    options: RemoteRun,
 ) -> Start {
-    let attached = attached(options.detach);
     Start {
         hash,
         size,
         file,
-        arguments,
+        arguments: arguments.into_iter().map(Text::from).collect(),
         environment: std::env::vars_os().map(|(name, value)| (name.into(), value.into())).collect(),
         directory: directory.into_os_string().into(),
         umask: umask(),
         limits: Limits::own(),
-        isa: options.isa.clone(),
-        hop: options.hop.clone(),
+        isa: options.isa,
+        hop: options.hop,
         attached,
         // In a terminal the kernel's own table of processes does more for those that nobody wants to move.
         movable: options.movable || !matches!(attached, Attached::Terminal { .. }),
-        address: options.address.clone(),
+        address: options.address,
         files: options.home.then(|| node.identity().configuration.name.clone()),
-        checkpoint: options.checkpoint.as_ref().map(|periodic| Periodic {
+        checkpoint: options.checkpoint.map(|periodic| Periodic {
             every_us: u64::try_from(periodic.every.as_micros()).unwrap_or(u64::MAX),
-            file: periodic.file.clone().into_os_string().into(),
+            file: periodic.file.into_os_string().into(),
         }),
         host_name: None,
     }
@@ -172,10 +171,9 @@ fn find(node: &Node, executable: &Executable, wanted: &[u8; 32]) -> Result<(File
         hash(&mut file).is_ok_and(|(hash, _)| hash == *wanted).then_some((file, path))
     };
     paths.into_iter().find_map(open).ok_or_else(|| {
-        let Executable { path, sha256, .. } = executable;
-        let path = path.display();
-        let message = format!("{path}: not the program that was saved, whose SHA-256 is {sha256}; put that file back");
-        NodeError::CannotStart { status: NOT_A_PROGRAM, message }
+        let Executable { path, sha256, .. } = executable.clone();
+        let error = RunError::OtherProgram { path, expected: sha256 };
+        NodeError::CannotStart { status: error.exit_status(), message: error.to_string() }
     })
 }
 
@@ -231,7 +229,7 @@ pub(crate) fn offer(
     if matches!(reply, Reply::SendExecutable) {
         let (mut file, path) = open()?;
         io::Seek::rewind(&mut file).map_err(NodeError::file("read", &path))?;
-        send_file(sealer, &mut file).map_err(lost)?;
+        send_file(sealer, node, &mut file, &path)?;
         reply = hear()?;
     }
     match reply {
@@ -241,23 +239,28 @@ pub(crate) fn offer(
 }
 
 /// Sends the rest of a file.
-pub(crate) fn send_file(sealer: &mut Sealer, file: &mut File) -> io::Result<()> {
+pub(crate) fn send_file(sealer: &mut Sealer, to: &str, file: &mut File, path: &Path) -> Result<()> {
     let mut buffer = vec![0; PIECE];
     loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(()),
-            length => send(sealer, &ToProgram::Input(buffer[..length].to_vec()))?,
+        let length = file.read(&mut buffer).map_err(NodeError::file("read", path))?;
+        if length == 0 {
+            return Ok(());
         }
+        let sent = send(sealer, &ToProgram::Input(buffer[..length].to_vec()));
+        sent.map_err(|source| NodeError::Lost { peer: to.into(), source })?;
     }
 }
 
 /// Hears that it runs. If it is restored, its files are sent before.
-fn begin(connection: &mut Connection, mut files: Vec<File>) -> Result<u32> {
+fn begin(connection: &mut Connection, files: Vec<(Text, File)>) -> Result<u32> {
     let mut heard = connection.receive()?;
     if matches!(heard, FromProgram::Awaits) {
         connection.opener.watch();
         // Whether they have arrived, and what is wrong if not, is said by the shim.
-        let _ = files.iter_mut().try_for_each(|file| send_file(&mut connection.sealer, file));
+        let Connection { name, sealer, .. } = &mut *connection;
+        let mut send_one =
+            |(path, mut file): (Text, File)| send_file(sealer, name, &mut file, path.as_os_str().as_ref());
+        let _ = files.into_iter().try_for_each(&mut send_one);
         let _ = send(&mut connection.sealer, &ToProgram::EndOfInput);
         heard = connection.receive()?;
     }

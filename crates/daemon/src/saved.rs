@@ -58,8 +58,8 @@ impl Saved {
     }
 
     /// Its files, each from its beginning.
-    pub(crate) fn into_files(self) -> io::Result<Vec<File>> {
-        let rewound = |(_, mut file): (Text, File)| file.rewind().map(|()| file);
-        self.files.into_iter().map(rewound).collect()
+    pub(crate) fn into_files(mut self) -> io::Result<Vec<(Text, File)>> {
+        self.files.iter_mut().try_for_each(|(_, file)| file.rewind())?;
+        Ok(self.files)
     }
 }

@@ -4,7 +4,7 @@ use crate::arguments::nodes::{ProgramName, Where};
 use crate::error::CommandError;
 use maize_daemon::asked::Asked;
 use maize_daemon::client::Node;
-use maize_node::{Action, Answer, ControlError, Controlled};
+use maize_node::{Action, Answer, ControlError, Controlled, Saved};
 use std::path::Path;
 
 /// A program that has been asked something.
@@ -46,29 +46,15 @@ impl Asking {
         })
     }
 
-    /// Has a snapshot, of which it has answered that it has been taken, in this file.
+    /// Has a snapshot in this file, if the program's first answer is that it was taken. `None` if it has ended before.
     ///
     /// # Errors
-    /// If it cannot be sent, or written.
-    pub fn take_snapshot(&mut self, file: &Path, size: u64) -> Result<(), CommandError> {
-        match self {
+    /// If it cannot be sent, or written: the program runs on then.
+    pub fn save(self, answer: Option<Answer>, file: &Path) -> Result<Option<Saved>, CommandError> {
+        Ok(match self {
             // It was written there.
-            Asking::Here(_) => Ok(()),
-            Asking::There(asked) => Ok(asked.take_snapshot(file, size)?),
-        }
-    }
-
-    /// The snapshot is where it was to go: a program that waits for that is ended. Returns its answer.
-    ///
-    /// # Errors
-    /// If it is not there any more.
-    pub fn confirm(&mut self) -> Result<Option<Answer>, CommandError> {
-        match self {
-            Asking::Here(controlled) => Ok(Some(controlled.ask(Action::Confirm)?)),
-            Asking::There(asked) => {
-                asked.confirm()?;
-                Ok(asked.receive()?)
-            }
-        }
+            Asking::Here(_) => answer.and_then(Answer::saved),
+            Asking::There(asked) => asked.save(answer, file)?,
+        })
     }
 }

@@ -11,8 +11,8 @@ use maize_daemon::message::{Ending, Hop};
 use maize_daemon::remote::{self, Outcome, RemoteRun, Subject};
 use maize_daemon::{Directory, NodeError};
 use maize_node::{
-    ChangedFiles, Draw, Event, EventMoves, EventPlan, Exit, HopPlan, Machine, Memory, Periodic, Report, RunError,
-    RunOptions, Snapshot,
+    ChangedFiles, Draw, Event, EventMoves, EventPlan, Exit, HopPlan, Machine, Memory, Periodic, Report, RunOptions,
+    Snapshot,
 };
 use maize_terminal as terminal;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
@@ -99,7 +99,7 @@ fn run(options: Run) -> Result<Exit, Failure> {
         }
     });
     drop(status);
-    let report = result.map_err(|error| (exit_code(&error), error.to_string()))?;
+    let report = result.map_err(|error| (error.exit_status(), error.to_string()))?;
     record(&report, options.report.as_deref().zip(file), options.json)
         .map_err(|error| (CANNOT_RUN, error.to_string()))?;
     Ok(report.exit)
@@ -146,7 +146,7 @@ fn go_on(options: Restore) -> Result<Exit, Failure> {
     };
     let snapshot = Snapshot { file: &options.file, program: None, changed };
     let result = maize_node::restore(snapshot, &run, &mut |_| {}, || Ok(()));
-    let report = result.map_err(|error| (exit_code(&error), error.to_string()))?;
+    let report = result.map_err(|error| (error.exit_status(), error.to_string()))?;
     record(&report, options.report.as_deref().zip(file), false).map_err(|error| (CANNOT_RUN, error.to_string()))?;
     Ok(report.exit)
 }
@@ -292,13 +292,6 @@ fn record(report: &Report, file: Option<(&Path, File)>, print: bool) -> Result<(
         eprint!("{text}");
     }
     Ok(())
-}
-
-fn exit_code(error: &RunError) -> i32 {
-    match error {
-        RunError::Image(_) | RunError::NoSuchIsa { .. } | RunError::OtherProgram { .. } => NOT_A_PROGRAM,
-        _ => CANNOT_RUN,
-    }
 }
 
 /// Ends as the program did, so that a shell or a test harness sees the same.

@@ -5,6 +5,7 @@ use crate::arguments::running::{Checkpoint, Events, Goal, Migrate, Ps};
 use crate::asking::Asking;
 use crate::error::{CommandError, print};
 use crate::nodes;
+use crate::nodes::table::{columns, words};
 use maize_daemon::NodeError;
 use maize_daemon::client::{Node, Travel};
 use maize_daemon::drain::Drain;
@@ -58,7 +59,7 @@ fn json(value: &impl Serialize) -> Result<String, CommandError> {
 
 /// One line for each process; those of one program have its PID.
 fn table(programs: &[Status]) -> String {
-    let mut rows = vec![["PID", "PROCESS", "ISA", "STATE", "MOVES", "CPU", "STARTED", "PROGRAM"].map(String::from)];
+    let mut rows = vec![words(&["PID", "PROCESS", "ISA", "STATE", "MOVES", "CPU", "STARTED", "PROGRAM"])];
     for program in programs {
         for process in &program.processes {
             let state = serde_json::to_value(process.state).ok();
@@ -67,7 +68,7 @@ fn table(programs: &[Status]) -> String {
             } else {
                 process.program.rsplit('/').next().unwrap_or_default().to_owned()
             };
-            rows.push([
+            rows.push(vec![
                 program.pid.to_string(),
                 process.id.to_string(),
                 process.isa.clone(),
@@ -79,14 +80,8 @@ fn table(programs: &[Status]) -> String {
             ]);
         }
     }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..7).map(width).collect();
-    let line = |row: &[String; 8]| {
-        let cells = widths.iter().zip(row).map(|(&width, cell)| format!("{cell:width$}  "));
-        cells.chain([row[7].clone(), String::from("\n")]).collect::<String>()
-    };
     let notes = programs.iter().filter_map(|program| program.note.as_ref()).map(|note| format!("{note}\n"));
-    rows.iter().map(line).chain(notes).collect()
+    [columns(&rows)].into_iter().chain(notes).collect()
 }
 
 fn since(started_ms: u64) -> Duration {
@@ -288,22 +283,8 @@ fn save(options: &Checkpoint, file: &Path) -> Result<Saved, CommandError> {
     }
     let timeout_ms = u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX);
     let action = Action::Checkpoint { file: file.to_owned(), leave_running, incremental, hold: false, timeout_ms };
-    let (mut program, answer) = Asking::new(&options.place, &options.program, action)?;
-    let ended = || ControlError::Ended.into();
-    let saved = match answer {
-        Some(Answer::Saved(saved)) => {
-            program.take_snapshot(file, saved.bytes)?;
-            saved
-        }
-        Some(Answer::Held(saved)) => {
-            program.take_snapshot(file, saved.bytes)?;
-            match program.confirm()? {
-                Some(Answer::Saved(saved)) => saved,
-                _ => return Err(ended()),
-            }
-        }
-        _ => return Err(ended()),
-    };
+    let (program, answer) = Asking::new(&options.place, &options.program, action)?;
+    let saved = program.save(answer, file)?.ok_or(ControlError::Ended)?;
     Ok(Saved { file: file.display().to_string(), ..saved })
 }
 

@@ -85,6 +85,15 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// What `maize run` ends with, as podman does: 126 if the program's file cannot be run, 125 if something else was in the way.
+    #[must_use]
+    pub fn exit_status(&self) -> i32 {
+        match self {
+            RunError::Image(_) | RunError::NoSuchIsa { .. } | RunError::OtherProgram { .. } => 126,
+            _ => 125,
+        }
+    }
+
     pub(crate) fn system(what: &'static str) -> impl FnOnce(rustix::io::Errno) -> RunError {
         move |error| RunError::System { what, source: error.into() }
     }

@@ -80,6 +80,6 @@ fn say(sealer: &mut Sealer, answer: Result<Option<Answer>, ControlError>) -> io:
 }
 
 fn send_snapshot(sealer: &mut Sealer, path: &Path) -> io::Result<()> {
-    send_file(sealer, &mut File::open(path)?)?;
+    send_file(sealer, "who asks", &mut File::open(path)?, path).map_err(io::Error::other)?;
     send(sealer, &ToProgram::EndOfInput)
 }

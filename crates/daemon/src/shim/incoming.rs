@@ -13,6 +13,7 @@ use std::time::Duration;
 
 /// The other side may take so long to stop the program, and to send a piece of it.
 const PATIENCE: Duration = Duration::from_secs(120);
+
 /// The connection to the shim that the program leaves.
 #[derive(Clone)]
 pub(super) struct Link {

@@ -59,7 +59,6 @@ use terminal::Terminal;
 
 /// As podman's, and those of `maize run`.
 const CANNOT_RUN: i32 = 125;
-const NOT_A_PROGRAM: i32 = 126;
 /// As of `maize run`: it has been saved in a snapshot.
 const SAVED: i32 = 85;
 /// How long a program may take to reach a migration point before a record says so.
@@ -79,7 +78,7 @@ pub fn run() -> Result<()> {
     start.host_name.get_or_insert_with(confine::host_name);
     limits::make_room_for_files().map_err(NodeError::system("making room for open files"))?;
     let terms = Terms::new(start.limits.clone())?;
-    let store = order.programs.parent().map(|node| node.join("store"));
+    let store = order.executable.parent().map(Path::to_owned);
     let place = Place {
         programs: order.programs,
         executable: order.executable,
@@ -236,19 +235,29 @@ impl Shim {
         let attached = self.resident.start.attached;
         hand_on_signals(&self.to_signals, attached);
         let sealer = Arc::new(Mutex::new(sealer));
-        let is_detached = self.log.is_some();
+        let connection = self.log.is_none().then_some(&*sealer);
+        self.has_started(&sealer);
+        let pumps = self.pump(streams, &sealer, opener)?;
+        let result = maize_node::run(&self.options(), &mut |_| {});
+        self.end(result, pumps, connection)
+    }
+
+    /// Hands on what the program reads and writes: to who starts it, by this connection, or into its log.
+    fn pump(&self, streams: Streams, sealer: &Arc<Mutex<Sealer>>, opener: Opener) -> Result<Pumps> {
         let sink = if let Some(log) = &self.log {
-            // Who started it has its number, and needs no more.
-            let _ = opener.socket().shutdown(std::net::Shutdown::Both);
             Sink::Log(Arc::clone(log), self.resident.flow.clone())
         } else {
-            self.relay_input(&sealer, opener, streams.input, streams.terminal)?;
-            Sink::Connection(Arc::clone(&sealer))
+            self.relay_input(sealer, opener, streams.input, streams.terminal)?;
+            Sink::Connection(Arc::clone(sealer))
         };
-        let pumps = Pumps::start(streams.outputs, &sink)?;
-        let result = maize_node::run(&self.options(), &mut |_| {});
-        let connection = (!is_detached).then_some(&*sealer);
-        self.end(result, pumps, connection)
+        Pumps::start(streams.outputs, &sink)
+    }
+
+    /// Who has started it knows its number, and needs no more if it is detached.
+    fn has_started(&self, starter: &Mutex<Sealer>) {
+        if self.log.is_some() {
+            let _ = lock(starter).socket().shutdown(std::net::Shutdown::Both);
+        }
     }
 
     /// Receives the program from another node, and runs it if it comes. If it is attached, `home` is the connection to the shim that hands on its streams.
@@ -298,7 +307,7 @@ impl Shim {
         connection: Option<&Mutex<Sealer>>,
     ) -> Result<()> {
         let directory = &self.resident.directory;
-        let message = result.as_ref().err().map(|error| (status_of(error), error.to_string()));
+        let message = result.as_ref().err().map(|error| (error.exit_status(), error.to_string()));
         if let Some((_, message)) = message.as_ref().filter(|_| connection.is_none()) {
             // Nobody else will tell.
             let _ = writeln!(io::stderr(), "maize: error: {message}");
@@ -330,7 +339,7 @@ impl Shim {
             Ok(Exit::Signal(signal)) => Ending::Signal(signal),
             // Where it has gone is known already.
             Ok(Exit::Saved | Exit::Away) => Ending::Status(SAVED),
-            Err(error) => Ending::Status(status_of(&error)),
+            Err(error) => Ending::Status(error.exit_status()),
         };
         let Some(sealer) = connection else {
             let _ = fs::remove_dir_all(directory.join("bin"));
@@ -488,13 +497,6 @@ fn hear(
         }
     }
     Ok(())
-}
-
-fn status_of(error: &RunError) -> i32 {
-    match error {
-        RunError::Image(_) | RunError::NoSuchIsa { .. } | RunError::OtherProgram { .. } => NOT_A_PROGRAM,
-        _ => CANNOT_RUN,
-    }
 }
 
 /// What this process is told goes to the program. In a terminal the program hears of keys and hang-ups by itself.

@@ -1,6 +1,6 @@
 //! A program that goes on from a snapshot (`maize restore --node`): the snapshot is sent here, as the files that it is in, and the program is restored from these.
 
-use super::{Pumps, Shim, Sink, Streams, hand_on_signals, record, status_of};
+use super::{CANNOT_RUN, Shim, Streams, hand_on_signals, record};
 use crate::channel::{Opener, Sealer};
 use crate::directory::make_private;
 use crate::error::{NodeError, Result};
@@ -36,7 +36,7 @@ impl Shim {
         let file = match take(&directory, snapshot, &mut sealer, &mut opener) {
             Ok(file) => file,
             Err(error) => {
-                let refused = FromProgram::CannotStart { status: super::CANNOT_RUN, message: error.to_string() };
+                let refused = FromProgram::CannotStart { status: CANNOT_RUN, message: error.to_string() };
                 let said = send(&mut sealer, &refused);
                 let _ = fs::remove_dir_all(&self.resident.directory);
                 // Closing with something unread would take back what has been said.
@@ -46,22 +46,13 @@ impl Shim {
         };
         hand_on_signals(&self.to_signals, self.resident.start.attached);
         let sealer = Arc::new(Mutex::new(sealer));
-        let is_detached = self.log.is_some();
-        let begin = || -> Result<Pumps> {
-            let sink = match &self.log {
-                Some(log) => Sink::Log(Arc::clone(log), self.resident.flow.clone()),
-                None => {
-                    self.relay_input(&sealer, opener, streams.input, streams.terminal)?;
-                    Sink::Connection(Arc::clone(&sealer))
-                }
-            };
-            Pumps::start(streams.outputs, &sink)
-        };
+        let connection = self.log.is_none().then_some(&*sealer);
         let runs = Cell::new(false);
         let commit = || {
             record::write(&self.resident.directory, &self.resident.status()).map_err(|error| error.to_string())?;
             let started = FromProgram::Started { program: std::process::id(), lowered };
             send(&mut *lock(&sealer), &started).map_err(|error| format!("who restores it is gone: {error}"))?;
+            self.has_started(&sealer);
             self.resident.belief.begin();
             // What is still needed of them is open.
             let _ = fs::remove_dir_all(&directory);
@@ -69,17 +60,13 @@ impl Shim {
             Ok(())
         };
         let from = maize_node::Snapshot { file: &file, program: Some(&self.resident.file), changed: snapshot.changed };
-        let refused = match begin() {
+        let (status, message) = match self.pump(streams, &sealer, opener) {
             Ok(pumps) => match maize_node::restore(from, &self.options(), &mut |_| {}, commit) {
-                Err(error) if !runs.get() => (status_of(&error), error.to_string()),
-                result => {
-                    let connection = (!is_detached).then_some(&*sealer);
-                    return self.end(result, pumps, connection).map_err(io::Error::other);
-                }
+                Err(error) if !runs.get() => (error.exit_status(), error.to_string()),
+                result => return self.end(result, pumps, connection).map_err(io::Error::other),
             },
-            Err(error) => (super::CANNOT_RUN, error.to_string()),
+            Err(error) => (CANNOT_RUN, error.to_string()),
         };
-        let (status, message) = refused;
         let _ = fs::remove_dir_all(&self.resident.directory);
         send(&mut *lock(&sealer), &FromProgram::CannotStart { status, message })
     }

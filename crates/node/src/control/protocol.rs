@@ -75,6 +75,17 @@ pub enum Answer {
     Error(Failure),
 }
 
+impl Answer {
+    /// The snapshot that has been taken, if that is the answer.
+    #[must_use]
+    pub fn saved(self) -> Option<Saved> {
+        match self {
+            Answer::Saved(saved) => Some(saved),
+            _ => None,
+        }
+    }
+}
+
 /// An answer with the version.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Line {
